@@ -1,0 +1,184 @@
+"""Questions about agents and their versions, one function each. Deleted agents are found by version only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from bolti_server.agents.tables import AgentRow
+from bolti_server.base.db import Tx, encode_json
+
+
+@attrs.frozen
+class StoredAgent:
+    """An agent with one of its versions. `configuration` is encoded AgentConfiguration."""
+
+    id: str
+    workspace_id: str
+    version: int
+    configuration: str
+    required_variables: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    is_deleted: bool = False
+
+
+_COLUMNS = """a.id, a.workspace_id, v.version, v.configuration::text as configuration, v.required_variables,
+    a.created_at, a.updated_at, a.deleted_at is not null as is_deleted"""
+
+
+async def find_agent(tx: Tx, workspace_id: str, agent_id: str) -> StoredAgent | None:
+    row = await tx.fetchrow(
+        f"""select {_COLUMNS} from agents a
+            join agent_versions v on v.agent_id = a.id and v.version = a.version
+            where a.workspace_id = $1 and a.id = $2 and a.deleted_at is null""",
+        workspace_id,
+        agent_id,
+    )
+    return None if row is None else _stored(row)
+
+
+async def find_version(
+    tx: Tx, workspace_id: str, agent_id: str, version: int
+) -> StoredAgent | None:
+    """A version, current or not, also of a deleted agent: records of calls point at it."""
+    row = await tx.fetchrow(
+        f"""select {_COLUMNS} from agents a join agent_versions v on v.agent_id = a.id
+            where a.workspace_id = $1 and a.id = $2 and v.version = $3""",
+        workspace_id,
+        agent_id,
+        version,
+    )
+    return None if row is None else _stored(row)
+
+
+async def lock_agent(tx: Tx, workspace_id: str, agent_id: str) -> StoredAgent | None:
+    """The agent, held until the transaction ends: savers come one after the other."""
+    row = await tx.fetchrow(
+        f"""select {_COLUMNS} from agents a
+            join agent_versions v on v.agent_id = a.id and v.version = a.version
+            where a.workspace_id = $1 and a.id = $2 and a.deleted_at is null
+            for update of a""",
+        workspace_id,
+        agent_id,
+    )
+    return None if row is None else _stored(row)
+
+
+async def hold_agent(tx: Tx, workspace_id: str, agent_id: str) -> bool:
+    """Whether it is there; if so nobody deletes it before the transaction ends (saving it waits too)."""
+    found = await tx.fetchval(
+        "select true from agents where workspace_id = $1 and id = $2 and deleted_at is null for share",
+        workspace_id,
+        agent_id,
+    )
+    return found is True
+
+
+async def list_agents(
+    tx: Tx,
+    workspace_id: str,
+    *,
+    limit: int,
+    before_id: str | None,
+    is_active: bool | None,
+    name: str | None,
+) -> list[StoredAgent]:
+    """Newest first; `before_id` is the last id of the page before. `name` is a part of the name, ignoring case."""
+    page = AgentRow.select(AgentRow.id).where(
+        AgentRow.workspace_id == workspace_id, AgentRow.deleted_at.is_null()
+    )
+    if before_id is not None:
+        page = page.where(AgentRow.id < before_id)
+    if is_active is not None:
+        page = page.where(AgentRow.is_active == is_active)
+    if name:
+        page = page.where(AgentRow.name.ilike(f"%{_literal(name)}%"))
+    ids = [row["id"] for row in await page.order_by(AgentRow.id, ascending=False).limit(limit)]
+    rows = await tx.fetch(
+        f"""select {_COLUMNS} from agents a
+            join agent_versions v on v.agent_id = a.id and v.version = a.version
+            where a.workspace_id = $1 and a.id = any($2::text[]) order by a.id desc""",
+        workspace_id,
+        ids,
+    )
+    return [_stored(row) for row in rows]
+
+
+async def insert_agent(
+    tx: Tx, workspace_id: str, agent_id: str, *, name: str, is_active: bool
+) -> None:
+    """The row of an agent whose version 1 follows in the same transaction."""
+    await tx.execute(
+        "insert into agents (id, workspace_id, name, is_active, version) values ($1, $2, $3, $4, 1)",
+        agent_id,
+        workspace_id,
+        name,
+        is_active,
+    )
+
+
+async def insert_version(
+    tx: Tx,
+    workspace_id: str,
+    agent_id: str,
+    version: int,
+    *,
+    configuration: object,
+    required_variables: Sequence[str],
+) -> None:
+    await tx.execute(
+        """insert into agent_versions (agent_id, version, workspace_id, configuration, required_variables)
+           values ($1, $2, $3, $4, $5)""",
+        agent_id,
+        version,
+        workspace_id,
+        encode_json(configuration),
+        list(required_variables),
+    )
+
+
+async def point_at_version(
+    tx: Tx, workspace_id: str, agent_id: str, version: int, *, name: str, is_active: bool
+) -> None:
+    await tx.execute(
+        """update agents set version = $3, name = $4, is_active = $5, updated_at = bolti_now()
+           where workspace_id = $1 and id = $2""",
+        workspace_id,
+        agent_id,
+        version,
+        name,
+        is_active,
+    )
+
+
+async def mark_deleted(tx: Tx, workspace_id: str, agent_id: str) -> bool:
+    """Whether there was such an agent."""
+    done = await tx.fetchval(
+        """update agents set deleted_at = bolti_now(), updated_at = bolti_now()
+           where workspace_id = $1 and id = $2 and deleted_at is null returning id""",
+        workspace_id,
+        agent_id,
+    )
+    return done is not None
+
+
+def _literal(text: str) -> str:
+    """`text` for ILIKE, where % and _ mean themselves."""
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _stored(row: Mapping[str, Any]) -> StoredAgent:
+    return StoredAgent(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        version=row["version"],
+        configuration=row["configuration"],
+        required_variables=tuple(row["required_variables"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        is_deleted=row["is_deleted"],
+    )

@@ -1,0 +1,103 @@
+"""What a worker gets of an agent: the texts with variables resolved, and the tools as an LLM sees them.
+
+Rule: the LLM never sees braces, and of a tool it sees name, description and parameters only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bolti_server.agents.reading_tools import tools_of
+from bolti_server.agents.tool_schemas import closed
+from bolti_server.agents.variables import Value, resolve
+from bolti_server.base.db import Tx
+from bolti_server.contract.structs import AgentConfiguration
+from bolti_server.worker_api.messages import ToolSpec
+
+CUT_CALL = ToolSpec(
+    name="cut_call",
+    description=(
+        "Hang up the phone. Use it when the conversation is over or when the other side asks to end it. "
+        "Say goodbye first: what you say before is spoken to its end."
+    ),
+    parameters={
+        "type": "object",
+        "properties": {
+            "reason": {"type": "string", "description": "Why the call ends, in a few words."}
+        },
+        "additionalProperties": False,
+    },
+    is_built_in=True,
+)
+_BUILT_IN: Mapping[str, ToolSpec] = {"cut_call": CUT_CALL}
+
+_PHONE_MANNERS = (
+    "You are speaking on the telephone: answer in short spoken sentences, without lists, markup or emojis, "
+    "and write numbers the way they are said."
+)
+
+
+def instructions(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str:
+    """The system message: who the agent is, what it wants, what it must not do, and where it is."""
+    sections: list[tuple[str | None, str | None]] = [
+        (None, f"You are {configuration.name}. {_PHONE_MANNERS}"),
+        ("Persona", configuration.persona),
+        ("Goal", configuration.goal),
+        ("Instructions", configuration.system_prompt),
+        ("Guardrails", configuration.guardrails),
+        ("Circumstances", _circumstances(configuration, values)),
+    ]
+    texts: list[str] = []
+    for title, text in sections:
+        resolved = resolve(text or "", values).strip()
+        if resolved:
+            texts.append(f"# {title}\n{resolved}" if title else resolved)
+    return "\n\n".join(texts)
+
+
+def greeting(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str | None:
+    """What the agent says first; None: it waits for the other side."""
+    return _spoken(configuration.first_message, values)
+
+
+def disclosure(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str | None:
+    """What has to be said before anything else; None: nothing."""
+    return _spoken(configuration.disclosure_text, values)
+
+
+async def llm_tools(
+    tx: Tx, workspace_id: str, configuration: AgentConfiguration
+) -> list[ToolSpec]:
+    """The built-in tools that are switched on, then the workspace's HTTP tools that still exist, in the agent's order."""
+    built_in = [_BUILT_IN[str(name.value)] for name in configuration.built_in_tools]
+    tools = await tools_of(tx, workspace_id, configuration.tool_ids)
+    return built_in + [
+        ToolSpec(
+            name=tool.name,
+            description=tool.description,
+            parameters=_plain(closed(tool.input_schema)),
+            timeout_ms=tool.timeout_ms,
+        )
+        for tool in tools
+    ]
+
+
+def _circumstances(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str:
+    lines = [f"Speak {configuration.primary_language} unless the other side prefers another language."]
+    if "current_date" in values and "current_time" in values:
+        weekday = f"{values['current_weekday']}, " if "current_weekday" in values else ""
+        lines.append(
+            f"It is {weekday}{values['current_date']}, {values['current_time']} ({configuration.timezone})."
+        )
+    else:
+        lines.append(f"Times are in {configuration.timezone}.")
+    return "\n".join(lines)
+
+
+def _spoken(text: str | None, values: Mapping[str, Value]) -> str | None:
+    return resolve(text or "", values).strip() or None
+
+
+def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(schema)

@@ -1,0 +1,97 @@
+"""`bolti-server`: one command a process. Options and help live here; each command's code is loaded when it runs.
+
+Rule: `--help` answers at once and teaches. So this module imports nothing heavy, and `_start` loads the command's module
+by name (the server costs a second to import, the worker three).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from bolti_server import __version__
+
+_EPILOG = """
+First time here?  `bolti-server demo` places a call to a simulated callee and shows it live.
+Then `bolti-server dev` keeps a server running for your own code.
+"""
+
+
+def _start(module: str, **options: Any) -> None:
+    sys.exit(importlib.import_module(f"bolti_server.entrypoints.{module}").run(**options))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+@click.version_option(__version__, prog_name="bolti-server")
+def main() -> None:
+    """Bolti puts AI voice agents on the phone network. This is the server that carries the calls out."""
+
+
+_DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="BOLTI_DATA_DIR",
+    help="Where the database, recordings and secrets of this machine live "
+    "[default: the user's data folder; as root /var/lib/bolti].",
+)
+
+
+@main.command()
+@_DATA_DIR
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
+@click.option("--worker-capacity", type=click.IntRange(1, 200), default=10, show_default=True, help="Calls at once.")
+@click.option("--no-profile", is_flag=True, help="Do not write the client profile that makes `Bolti()` work as it is.")
+def dev(**options: Any) -> None:
+    """Run everything on this machine: embedded PostgreSQL, server and one worker, with simulated phone lines.
+
+    Makes a workspace with an agent, two simulated numbers and an API key the first time, and writes the profile that lets
+    `Bolti()` find them. No account and no key is needed. Stop it with Ctrl-C; the next start continues with the same data.
+    """
+    _start("dev", **options)
+
+
+@main.command()
+def serve() -> None:
+    """Run the HTTP API and the background jobs, for production.
+
+    Settings come from the environment: BOLTI_DATABASE_URL, BOLTI_SECRET_KEY, BOLTI_WORKER_TOKEN and BOLTI_PUBLIC_URL are
+    needed; BOLTI_HOST, BOLTI_PORT, BOLTI_OBJECT_STORE_URL, BOLTI_MODEL_BASE_URLS may be set.
+    """
+    _start("serve")
+
+
+@main.command()
+def worker() -> None:
+    """Run an agent worker: the process that talks. Start as many as you have machines for.
+
+    Needs BOLTI_INTERNAL_URL (the server) and BOLTI_WORKER_TOKEN. Model keys (OPENAI_API_KEY, DEEPGRAM_API_KEY,
+    CARTESIA_API_KEY) are read from its environment. SIGTERM drains: no new calls, live ones finish.
+    """
+    _start("worker")
+
+
+@main.command()
+@click.option("--database-url", envvar="BOLTI_DATABASE_URL", required=True, help="postgresql://user@host/database")
+def migrate(**options: Any) -> None:
+    """Bring the database's tables up to this version. Safe to repeat, and from several machines at once."""
+    _start("migrate", **options)
+
+
+@main.command()
+@_DATA_DIR
+@click.option("--to", "to_number", default="+12025550100", show_default=True, help="Simulated callee to ring.")
+def demo(**options: Any) -> None:
+    """Place a call and watch it: ringing, each turn as it is spoken, the tool call, the hang-up, then the record.
+
+    Needs no key and no account. The callee is simulated: `--to +12025550101` is busy, `…02` never answers, `…03`
+    declines, `…04` is no number, `…07` hangs up in mid-sentence, `…08` talks over the agent.
+    """
+    _start("demo", **options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""What must hold for numbers: statements that must return no row."""
+
+from __future__ import annotations
+
+INVARIANTS: dict[str, str] = {
+    "a number is with one agent at a time": """
+        select number_id from agent_phone_numbers where unassigned_at is null
+        group by number_id having count(*) > 1""",
+    "agent, number and binding are in one workspace": """
+        select b.id from agent_phone_numbers b
+        join agents a on a.id = b.agent_id join numbers n on n.id = b.number_id
+        where b.workspace_id <> a.workspace_id or b.workspace_id <> n.workspace_id""",
+    "a number and its trunk are in one workspace": """
+        select n.id from numbers n join trunks t on t.id = n.trunk_id
+        where n.workspace_id <> t.workspace_id""",
+    "a deleted agent has no numbers": """
+        select b.id from agent_phone_numbers b join agents a on a.id = b.agent_id
+        where b.unassigned_at is null and a.deleted_at is not null""",
+    "a simulated trunk carries simulated numbers and no other trunk does": """
+        select n.id from numbers n join trunks t on t.id = n.trunk_id
+        where (t.kind = 'simulated') <> (n.phone_number ~ '^\\+120255501[0-9]{2}$')""",
+    "a phone number is E.164": """
+        select id from numbers where phone_number !~ '^\\+[1-9][0-9]{6,14}$'""",
+}

@@ -1,0 +1,254 @@
+"""What worker and server say to each other: the types of the internal API, protocol version 1.
+
+Rule: a worker never touches the database and a server never touches audio. Each call is fenced by its `epoch`: reports,
+intents and tool calls of an older epoch are refused with 409. Reports are numbered 1, 2, 3 … per (conversation,
+epoch), contiguous; repeating any is safe.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+PROTOCOL_HEADER = "Bolti-Worker-Protocol"
+PROTOCOL_VERSION = "1"
+CLAIM_WAIT_SECONDS = 10.0
+HEARTBEAT_WAIT_SECONDS = 10.0
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    pass
+
+
+# POST /internal/claim  (Authorization: Bearer BOLTI_WORKER_TOKEN) -> ClaimAnswer; long poll of CLAIM_WAIT_SECONDS
+class ClaimRequest(_Message):
+    worker_id: str
+    name: str
+    capacity: int  # free places; the answer holds at most this many
+
+
+class Claimed(_Message):
+    conversation_id: str
+    epoch: int
+    token: str  # minted for this conversation and epoch: Bearer for every call below
+
+
+class ClaimAnswer(_Message):
+    claimed: list[Claimed]
+
+
+# GET /internal/conversations/{id}/spec -> CallSpec
+class SttSpec(_Message):
+    provider: str
+    model: str | None = None
+    language: str | None = None
+    final_delay_ms: int = 0  # simulated only: a scripted delay of the final transcript
+
+
+class RuleTool(_Message):
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class LlmRule(_Message):
+    hear: str  # regular expression, searched in the last user turn, ignoring case
+    say: str | None = None
+    tool: RuleTool | None = None
+
+
+class LlmSpec(_Message):
+    provider: str
+    model: str | None = None
+    temperature: float | None = None
+    base_url: str | None = None
+    rules: list[LlmRule] = []  # simulated only
+    default_reply: str | None = None  # simulated only
+    first_token_delay_ms: int = 0  # simulated only
+
+
+class TtsSpec(_Message):
+    provider: str
+    model: str | None = None
+    voice: str | None = None
+    speed: float | None = None
+    first_audio_delay_ms: int = 0  # simulated only
+
+
+class TurnSpec(_Message):
+    endpointing_min_delay_ms: int = 300
+    endpointing_max_delay_ms: int = 1000
+    is_interruption_enabled: bool = True
+    interruption_min_duration_ms: int = 300
+
+
+class ToolSpec(_Message):
+    """What the LLM sees of a tool: name, description and parameters only."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]  # JSON Schema of an object
+    is_built_in: bool = False
+    timeout_ms: int = 15000
+
+
+class LineSpec(_Message):
+    kind: Literal["simulated"]
+    from_number: str
+    to_number: str
+    scenario: str | None = None  # name of a built-in callee; None: the last two digits of to_number choose
+
+
+class SpokenTurn(_Message):
+    """A turn of the transcript so far, for an agent that replaces another."""
+
+    role: str
+    text: str
+
+
+class CallSpec(_Message):
+    conversation_id: str
+    epoch: int
+    direction: Literal["outbound", "inbound", "web"]
+    agent_name: str
+    instructions: str  # variables resolved: the LLM never sees braces
+    greeting: str | None
+    disclosure_text: str | None
+    primary_language: str
+    timezone: str
+    stt: SttSpec
+    llm: LlmSpec
+    tts: TtsSpec
+    turn: TurnSpec
+    tools: list[ToolSpec]
+    line: LineSpec
+    ring_timeout_seconds: int
+    max_duration_seconds: int
+    is_cap_shortened: bool  # the balance had shortened the cap: at the cap the code is credits_exhausted
+    silence_timeout_seconds: int
+    is_recording_enabled: bool
+    transcript_so_far: list[SpokenTurn] = []
+
+
+# POST /internal/conversations/{id}/dial-intent -> DialIntentAnswer, or 409 to anyone but the nonce that won
+class DialIntent(_Message):
+    epoch: int
+    nonce: str  # of the process; the same nonce gets `send` again
+
+
+class DialIntentAnswer(_Message):
+    answer: Literal["send"]
+
+
+# POST /internal/conversations/{id}/reports -> ReportsAnswer
+class TurnLatency(_Message):
+    """Milliseconds; None where the session reported nothing (e.g. a greeting has no end of turn)."""
+
+    end_of_turn_ms: int | None = None
+    transcription_ms: int | None = None
+    llm_first_token_ms: int | None = None
+    tts_first_audio_ms: int | None = None
+    playback_ms: int | None = None
+    end_to_end_ms: int | None = None
+
+
+class ToolCallReport(_Message):
+    name: str
+    arguments: dict[str, Any]
+    result: Any = None
+    is_error: bool = False
+    duration_ms: int = 0
+
+
+class TurnReport(_Message):
+    """One side spoke once. Times are ms since the answer; `text` is as heard (cut where it was interrupted)."""
+
+    turn_index: int
+    role: Literal["agent", "user"]
+    text: str
+    start_ms: int
+    end_ms: int
+    is_interrupted: bool = False
+    latency: TurnLatency | None = None
+    tool_calls: list[ToolCallReport] = []
+    dtmf: str | None = None
+
+
+class UsageReport(_Message):
+    """Used of one model; counts that do not apply are 0."""
+
+    component: Literal["stt", "llm", "tts"]
+    provider: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    characters: int = 0
+    audio_ms: int = 0
+
+
+class EndReport(_Message):
+    """`code` is a hangup code of product.md (`calls.lifecycle` knows them all)."""
+
+    code: str
+    detail: str | None = None
+    sip_status: int | None = None
+    provider_code: str | None = None
+    usage: list[UsageReport] = []
+    has_recording: bool = False
+
+
+ReportType = Literal["agent_ready", "ringing", "answered", "turn", "tool_call", "ended"]
+
+
+class Report(_Message):
+    """`at_ms`: milliseconds that had passed on the worker since the report was made, when it was sent (age), so that
+    the server's clock alone decides instants. Exactly the member that belongs to `type` is set."""
+
+    number: int
+    type: ReportType
+    age_ms: int = 0
+    turn: TurnReport | None = None
+    tool_call: ToolCallReport | None = None
+    ended: EndReport | None = None
+
+
+class Reports(_Message):
+    epoch: int
+    reports: list[Report]
+
+
+class ReportsAnswer(_Message):
+    applied_through: int  # everything up to this number is kept: the spool may drop it
+    wanted: int | None = None  # a gap: send again from this number
+
+
+# POST /internal/conversations/{id}/tools -> ToolAnswer   (the server sends the request; secrets never reach a worker)
+class ToolRequest(_Message):
+    epoch: int
+    tool_call_id: str  # made by the worker; a repeat gets the first result
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolAnswer(_Message):
+    result: Any
+    is_error: bool
+    duration_ms: int
+
+
+# GET /internal/conversations/{id}/commands?epoch=&after= -> CommandsAnswer; long poll of HEARTBEAT_WAIT_SECONDS, the heartbeat
+class Command(_Message):
+    number: int
+    type: Literal["end", "say_then_end", "drain"]
+    text: str | None = None
+    code: str | None = None  # the hangup code that the worker shall report, e.g. ended_by_user
+
+
+class CommandsAnswer(_Message):
+    commands: list[Command]
+    is_over: bool = False  # the server has closed this conversation or another epoch owns it: hang up, stop
+
+
+# PUT /internal/conversations/{id}/recording?epoch=   body: Ogg/Opus bytes -> RecordingAnswer; repeating is safe
+class RecordingAnswer(_Message):
+    bytes: int
