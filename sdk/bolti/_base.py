@@ -1,0 +1,11 @@
+"""The base of all models: answers are open, so what a newer server adds is kept and readable."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Model(BaseModel):
+    """A typed answer. Unknown members are kept; attributes are read, not written."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())

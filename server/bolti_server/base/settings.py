@@ -1,0 +1,50 @@
+"""Settings: `BOLTI_*` from the environment, once per process, frozen.
+
+Rule: what `dev` needs has a default; what could hurt in production has none, and `serve` refuses to start without it
+(entrypoints/serve.py). Secrets are `repr=False`: a settings object may stand in a log line or a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """Where this machine keeps database, recordings and secrets: the user's data folder; as root /var/lib/bolti."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/bolti")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "bolti"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bolti"
+
+
+class Settings(BaseSettings):
+    """Of a server process. Raises pydantic.ValidationError on a value of the wrong shape, naming it."""
+
+    model_config = SettingsConfigDict(env_prefix="BOLTI_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    database_url: str | None = Field(default=None, repr=False)
+    object_store_url: str | None = None  # None: the folder `objects` in data_dir
+    secret_key: str = Field(default="", repr=False)
+    worker_token: str = Field(default="", repr=False)
+    internal_url: str = "http://127.0.0.1:8000"
+    public_url: str = "http://127.0.0.1:8000"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    is_private_delivery_allowed: bool = (
+        False  # may tools and webhooks reach private and local addresses?
+    )
+    model_base_urls: tuple[str, ...] = ()  # OpenAI-compatible servers that agents may name
+    log_level: str = "info"
+    log_format: str = "auto"
+
+    @property
+    def object_store(self) -> str:
+        """A URL or a folder, as `ObjectStore.open` takes it."""
+        return self.object_store_url or str(self.data_dir / "objects")
