@@ -231,7 +231,7 @@ def dev(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measurements, as ratios within one run, into bench/RESULTS.md."""
     install(session)
-    session.run(PYTHON, "bench/run.py", *session.posargs)
+    session.run(PYTHON, "-m", "bench.run", *session.posargs)
 
 
 @nox.session

@@ -26,7 +26,9 @@ def measure() -> dict[str, float]:
     floor: list[float] = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import bolti_server.bootstrap.web, uvicorn"], check=True)
+        subprocess.run(
+            [sys.executable, "-c", "import bolti_server.bootstrap.web, uvicorn"], check=True
+        )
         floor.append(time.perf_counter() - began)
         with tempfile.TemporaryDirectory(prefix="bolti-bench-") as folder:
             for found in (first, again):

@@ -22,7 +22,10 @@ SIMULTANEOUS_CALLS = 10
 
 def measure() -> dict[str, float]:
     """Milliseconds; p95 over every agent turn that answers the callee, p50 over calls."""
-    with tempfile.TemporaryDirectory(prefix="bolti-bench-") as folder, DevChild(Path(folder)) as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="bolti-bench-") as folder,
+        DevChild(Path(folder)) as stack,
+    ):
         one_by_one = _shares(stack, calls=CALLS, at_once=1)
         together = _shares(stack, calls=SIMULTANEOUS_CALLS, at_once=SIMULTANEOUS_CALLS)
     return {
@@ -54,19 +57,32 @@ def _shares(stack: Running, *, calls: int, at_once: int) -> _Shares:
     found = _Shares()
     for start in range(0, calls, at_once):
         placed = [
-            bolti.agents.outbound_call(stack.agent_id, to_number="+12025550100", allow_concurrent_to_callee=True, variable_values={"name": "Asha"})
+            bolti.agents.outbound_call(
+                stack.agent_id,
+                to_number="+12025550100",
+                allow_concurrent_to_callee=True,
+                variable_values={"name": "Asha"},
+            )
             for _ in range(min(at_once, calls - start))
         ]
         for call in placed:
-            conversation = bolti.conversations.wait_until_ended(call.conversation_id, timeout_seconds=120)
+            conversation = bolti.conversations.wait_until_ended(
+                call.conversation_id, timeout_seconds=120
+            )
             if conversation.latency is not None and conversation.latency.first_audio_ms is not None:
                 found.first_audio.append(conversation.latency.first_audio_ms)
             for turn in conversation.transcript:
                 latency = turn.latency
-                if turn.role == "agent" and latency is not None and latency.end_to_end_ms is not None:
+                if (
+                    turn.role == "agent"
+                    and latency is not None
+                    and latency.end_to_end_ms is not None
+                ):
                     found.end_to_end.append(latency.end_to_end_ms)
                     waited = latency.end_of_turn_ms or 0
-                    found.shares.append(latency.end_to_end_ms - waited - FIRST_TOKEN_MS - FIRST_AUDIO_MS)
+                    found.shares.append(
+                        latency.end_to_end_ms - waited - FIRST_TOKEN_MS - FIRST_AUDIO_MS
+                    )
     return found
 
 

@@ -42,9 +42,25 @@ _DATA_DIR = click.option(
 
 @main.command()
 @_DATA_DIR
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
-@click.option("--worker-capacity", type=click.IntRange(1, 200), default=10, show_default=True, help="Calls at once.")
-@click.option("--no-profile", is_flag=True, help="Do not write the client profile that makes `Bolti()` work as it is.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0 picks a free one.",
+)
+@click.option(
+    "--worker-capacity",
+    type=click.IntRange(1, 200),
+    default=10,
+    show_default=True,
+    help="Calls at once.",
+)
+@click.option(
+    "--no-profile",
+    is_flag=True,
+    help="Do not write the client profile that makes `Bolti()` work as it is.",
+)
 def dev(**options: Any) -> None:
     """Run everything on this machine: embedded PostgreSQL, server and one worker, with simulated phone lines.
 
@@ -75,7 +91,12 @@ def worker() -> None:
 
 
 @main.command()
-@click.option("--database-url", envvar="BOLTI_DATABASE_URL", required=True, help="postgresql://user@host/database")
+@click.option(
+    "--database-url",
+    envvar="BOLTI_DATABASE_URL",
+    required=True,
+    help="postgresql://user@host/database",
+)
 def migrate(**options: Any) -> None:
     """Bring the database's tables up to this version. Safe to repeat, and from several machines at once."""
     _start("migrate", **options)
@@ -83,7 +104,9 @@ def migrate(**options: Any) -> None:
 
 @main.command()
 @_DATA_DIR
-@click.option("--to", "to_number", default="+12025550100", show_default=True, help="Simulated callee to ring.")
+@click.option(
+    "--to", "to_number", default="+12025550100", show_default=True, help="Simulated callee to ring."
+)
 def demo(**options: Any) -> None:
     """Place a call and watch it: ringing, each turn as it is spoken, the tool call, the hang-up, then the record.
 

@@ -71,13 +71,19 @@ async def _dev(
     await worker.start()  # first: its imports take longer than all the rest here
     try:
         if postgres is not None:
-            settings = settings.model_copy(update={"database_url": await asyncio.to_thread(postgres.start)})
+            settings = settings.model_copy(
+                update={"database_url": await asyncio.to_thread(postgres.start)}
+            )
         await migrate(settings.database_url or "")
         async with open_world(settings) as world:
             seeded = await seed(world, directory.path / "seed.json")
             async with HttpServer(build_app(world), listener):
                 directory.write_state(
-                    {"base_url": settings.public_url, "worker_pid": worker.pid, **attrs.asdict(seeded)}
+                    {
+                        "base_url": settings.public_url,
+                        "worker_pid": worker.pid,
+                        **attrs.asdict(seeded),
+                    }
                 )
                 _announce(directory, settings, seeded, writes_profile=writes_profile)
                 watch = asyncio.create_task(_watch(postgres, worker), name="watch children")
@@ -127,14 +133,20 @@ async def _either(stopping: asyncio.Event, watch: asyncio.Task[None]) -> None:
         watch.result()
 
 
-def _announce(directory: DataDirectory, settings: Settings, seeded: Seeded, *, writes_profile: bool) -> None:
-    console.print(f"\n[bold]Bolti is running[/bold] at {settings.public_url}   (reference: {settings.public_url}/docs)")
+def _announce(
+    directory: DataDirectory, settings: Settings, seeded: Seeded, *, writes_profile: bool
+) -> None:
+    console.print(
+        f"\n[bold]Bolti is running[/bold] at {settings.public_url}   (reference: {settings.public_url}/docs)"
+    )
     console.print(f"API key      {seeded.api_key}")
     console.print(f"Workspace    {seeded.workspace_id}")
     console.print(f"Agent        {seeded.agent_id}   calls from {seeded.from_number}")
     console.print(f"Data         {directory.path}   (worker's log: worker.log)")
     if writes_profile:
-        profile = write_profile(base_url=settings.public_url, api_key=seeded.api_key, workspace_id=seeded.workspace_id)
+        profile = write_profile(
+            base_url=settings.public_url, api_key=seeded.api_key, workspace_id=seeded.workspace_id
+        )
         console.print(f"Profile      {profile}   (so `Bolti()` needs no settings)")
     console.print(
         "\n[bold]Try next[/bold], with this environment's python in another terminal:\n\n"

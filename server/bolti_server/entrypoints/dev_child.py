@@ -36,12 +36,62 @@ class Running:
     seconds_to_answer: float
 
 
-class DevChild:
-    """Use `start()` and `stop()`, or as a context manager that yields `Running`."""
+def find_running(data_dir: Path) -> Running:
+    """The `dev` that uses this folder already. Raises DevDidNotStart when it doesn't answer in time."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < START_TIMEOUT_SECONDS:
+        if (running := _answers(data_dir, began)) is not None:
+            return running
+        time.sleep(LOOK_EVERY_SECONDS)  # noqa: TID251  a poll of another process, with a deadline
+    raise DevDidNotStart(
+        f"A bolti-server dev holds {data_dir} and does not answer. Stop it and try again."
+    )
 
-    def __init__(self, data_dir: Path, *, worker_capacity: int = 10, port: int = 0) -> None:
+
+def _answers(data_dir: Path, began: float) -> Running | None:
+    state = read_state(data_dir)
+    if state is None:
+        return None
+    try:
+        health = httpx2.get(state["base_url"] + "/health", timeout=2)
+    except httpx2.TransportError:
+        return None
+    if health.status_code != 200:
+        return None
+    return Running(
+        base_url=state["base_url"],
+        api_key=state["api_key"],
+        workspace_id=state["workspace_id"],
+        agent_id=state["agent_id"],
+        worker_pid=state["worker_pid"],
+        data_dir=data_dir,
+        seconds_to_answer=time.perf_counter() - began,
+    )
+
+
+class DevChild:
+    """Use `start()` and `stop()`, or as a context manager that yields `Running`.
+
+    `profile`: the file that it writes the client profile to; None: none, so that it changes nothing of the user's.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        worker_capacity: int = 10,
+        port: int = 0,
+        profile: Path | None = None,
+    ) -> None:
         self.data_dir = data_dir
-        self._command = [sys.executable, "-m", "bolti_server.entrypoints.cli", "dev", "--no-profile"]
+        self._environment = {} if profile is None else {"BOLTI_PROFILE": str(profile)}
+        self._command = [
+            sys.executable,
+            "-m",
+            "bolti_server.entrypoints.cli",
+            "dev",
+        ]
+        self._command += [] if profile else ["--no-profile"]
         self._command += ["--port", str(port), "--data-dir", str(data_dir)]
         self._command += ["--worker-capacity", str(worker_capacity)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,34 +114,16 @@ class DevChild:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in the parent's terminal is the parent's to handle
-                env={"BOLTI_LOG_LEVEL": "warning", **os.environ},
+                env={"BOLTI_LOG_LEVEL": "warning", **os.environ, **self._environment},
             )
         while self._process.poll() is None and time.perf_counter() - began < START_TIMEOUT_SECONDS:
-            if (running := self._answers(began)) is not None:
+            if (running := _answers(self.data_dir, began)) is not None:
                 return running
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(LOOK_EVERY_SECONDS)  # noqa: TID251  a poll of another process, with a deadline
         self.stop()
         tail = (self.data_dir / "dev.log").read_text(errors="replace")[-3000:]
-        raise DevDidNotStart(f"bolti-server dev did not start. The end of {self.data_dir / 'dev.log'}:\n{tail}")
-
-    def _answers(self, began: float) -> Running | None:
-        state = read_state(self.data_dir)
-        if state is None:
-            return None
-        try:
-            health = httpx2.get(state["base_url"] + "/health", timeout=2)
-        except httpx2.TransportError:
-            return None
-        if health.status_code != 200:
-            return None
-        return Running(
-            base_url=state["base_url"],
-            api_key=state["api_key"],
-            workspace_id=state["workspace_id"],
-            agent_id=state["agent_id"],
-            worker_pid=state["worker_pid"],
-            data_dir=self.data_dir,
-            seconds_to_answer=time.perf_counter() - began,
+        raise DevDidNotStart(
+            f"bolti-server dev did not start. The end of {self.data_dir / 'dev.log'}:\n{tail}"
         )
 
     def kill(self) -> None:

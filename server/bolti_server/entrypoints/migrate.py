@@ -12,5 +12,7 @@ from bolti_server.migrations.runner import migrate
 def run(*, database_url: str) -> int:
     """Prints what was applied; repeating is safe."""
     applied = asyncio.run(migrate(database_url))
-    Console().print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
+    Console().print(
+        "\n".join(f"applied {name}" for name in applied) or "The database is up to date."
+    )
     return 0

@@ -1,0 +1,89 @@
+"""Runs the measurements and writes bench/RESULTS.md: `python3 noxfile.py bench [name …]`.
+
+Times on these machines are noisy, so what counts are the ratios: each is taken against a named reference within one run.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import bench.call_starts
+import bench.dev_start
+import bench.sdk_overhead
+import bench.turns
+
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+
+# Name → (what measures, what must hold: (figure, sign, bound)).
+PARTS: dict[str, tuple[Callable[[], dict[str, float]], list[tuple[str, str, float]]]] = {
+    "turns": (
+        bench.turns.measure,
+        [("own_share_p95_ms", "<=", 80), ("answer_to_first_audio_p50_ms", "<=", 300)],
+    ),
+    "call_starts": (bench.call_starts.measure, [("ratio_to_bare", ">=", 0.7)]),
+    "dev_start": (
+        bench.dev_start.measure,
+        [("first_start_seconds", "<=", 5), ("next_start_seconds", "<=", 2)],
+    ),
+    "sdk_overhead": (
+        bench.sdk_overhead.measure,
+        [("get_ratio", "<=", 1.10), ("post_ratio", "<=", 1.10)],
+    ),
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        print(f"There is no measurement {', '.join(unknown)}. There are: {', '.join(PARTS)}.")
+        return 2
+    sections = [section(name) for name in names or PARTS]
+    text = "\n".join([heading(), *sections])
+    print(text)
+    if not names:
+        RESULTS.write_text(text, encoding="utf-8")
+        print(f"wrote {RESULTS.relative_to(Path.cwd())}")
+    return 0
+
+
+def heading() -> str:
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    machine = (
+        f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
+    )
+    return (
+        f"# Measured\n\n`python3 noxfile.py bench` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}, {machine}. "
+        "Two cores shared by client, server, worker and database. Ratios are what counts: each within one run, against "
+        "the reference that the part's file in bench/ names.\n"
+    )
+
+
+def section(name: str) -> str:
+    print(f"Measuring {name} …", flush=True)
+    measure, bounds = PARTS[name]
+    figures = measure()
+    wanted = {figure: (sign, bound) for figure, sign, bound in bounds}
+    lines = [f"## {name}\n", (sys.modules[measure.__module__].__doc__ or "").strip() + "\n"]
+    lines += ["| figure | measured | wanted | |", "|---|---|---|---|"]
+    for figure, value in figures.items():
+        sign, bound = wanted.get(figure, ("", 0.0))
+        verdict = "" if not sign else "yes" if holds(value, sign, bound) else "**no**"
+        lines.append(
+            f"| {figure} | {value:.4g} | {f'{sign} {bound:g}' if sign else ''} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def holds(value: float, sign: str, bound: float) -> bool:
+    return value <= bound if sign == "<=" else value >= bound
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""What the demo prints: one line for each thing that happens, then the record of the call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from bolti import Conversation, Event, OutboundCall, Turn, WebhookVerificationFailed, verify_webhook
+from bolti_server.base.money import Money, format_money
+from bolti_server.entrypoints.demo_services import Received
+
+console = Console(highlight=False)
+_SIDE = {"agent": ("agent ", "bold cyan"), "user": ("callee", "bold magenta")}
+_INDENT = " " * 11
+
+_CODE = """\
+from bolti import Bolti
+
+bolti = Bolti()  # `bolti-server dev` writes the profile that it finds
+call = bolti.agents.outbound_call(
+    "{agent_id}",
+    to_number="{to_number}",
+    variable_values={{"name": "Asha"}},
+)
+conversation = bolti.conversations.wait_until_ended(call.conversation_id)
+print(conversation.hangup.code, [turn.text for turn in conversation.transcript])
+"""
+
+
+def starting(text: str) -> None:
+    console.print(text, style="dim")
+
+
+def failed(text: str) -> None:
+    console.print(text, style="red")
+
+
+def ready(base_url: str, seconds: float) -> None:
+    console.print(f"The API answers at {base_url} after {seconds:.1f} s.\n", style="dim")
+
+
+def placed(call: OutboundCall, to_number: str) -> None:
+    console.print(f"[bold]Calling {to_number}[/bold]   {call.conversation_id}")
+
+
+def show(event: Event, seconds: float) -> None:
+    """`seconds` since the demo began."""
+    data: Any = event.data.object
+    match event.type:
+        case "conversation.turn":
+            _turn(Turn.model_validate(data["turn"]))
+        case "conversation.tool_call":
+            tool = data["tool_call"]
+            answer = "failed: " if tool["is_error"] else ""
+            console.print(
+                f"{_INDENT}[yellow]tool[/yellow]    {tool['name']}({_arguments(tool['arguments'])})"
+            )
+            console.print(
+                f"{_INDENT}        → {answer}{tool['result']}   [dim]{tool['duration_ms']} ms[/dim]"
+            )
+        case "conversation.started":
+            _fact("the agent is ready; dialing", seconds)
+        case "conversation.ringing":
+            _fact("ringing", seconds)
+        case "conversation.answered":
+            _fact("answered", seconds)
+        case "conversation.ended":
+            _fact(f"ended: {data['hangup']['code']}", seconds)
+        case _:
+            return
+
+
+def _fact(text: str, seconds: float) -> None:
+    console.print(f"[dim]{seconds:8.1f} s[/dim]  [green]{text}[/green]")
+
+
+def _turn(turn: Turn) -> None:
+    name, style = _SIDE.get(turn.role, (turn.role, "bold"))
+    latency = ""
+    if turn.latency is not None and turn.latency.end_to_end_ms is not None:
+        latency = f"   [dim]answered in {turn.latency.end_to_end_ms} ms[/dim]"
+    cut = " [red](interrupted)[/red]" if turn.is_interrupted else ""
+    console.print(
+        f"[dim]{turn.start_ms / 1000:8.1f} s[/dim]  [{style}]{name}[/{style}]  {turn.text}{cut}{latency}"
+    )
+
+
+def _arguments(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+def record(conversation: Conversation, recording: Path | None) -> None:
+    """`recording`: the file on this machine, None where there is none."""
+    table = Table(
+        title="The record", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
+    )
+    hangup = conversation.hangup
+    table.add_row(
+        "status",
+        f"{conversation.status}   ({hangup.code}, by {hangup.by})"
+        if hangup
+        else conversation.status,
+    )
+    table.add_row("duration", f"{conversation.duration_seconds} s")
+    table.add_row("latency", _latency(conversation))
+    cost = conversation.cost
+    if cost is not None:
+        amount = format_money(Money(cost.amount_micros, cost.currency))
+        table.add_row("cost", f"{amount} on the {cost.ledger} ledger")
+    table.add_row("simulated", str(conversation.simulated).lower())
+    why_not = conversation.recording_detail or "nobody answered" if recording is None else ""
+    table.add_row(
+        "recording",
+        f"{recording}   (stereo: left callee, right agent)" if recording else f"none: {why_not}",
+    )
+    console.print()
+    console.print(table)
+
+
+def _latency(conversation: Conversation) -> str:
+    latency = conversation.latency
+    if latency is None or latency.end_to_end_p50_ms is None:
+        return "no turn was measured"
+    first = (
+        ""
+        if latency.first_audio_ms is None
+        else f", first word {latency.first_audio_ms} ms after the answer"
+    )
+    return f"p50 {latency.end_to_end_p50_ms} ms, p95 {latency.end_to_end_p95_ms} ms over {latency.turns} turns{first}"
+
+
+def webhook(received: Received | None, secret: str) -> None:
+    if received is None:
+        failed("No webhook came in time.")
+        return
+    try:
+        event = verify_webhook(received.body, received.headers, secret)
+    except WebhookVerificationFailed as problem:
+        failed(f"A webhook came and its signature is wrong: {problem}")
+        return
+    console.print(f"  webhook     {event.type} delivered, signature verified")
+
+
+def code(agent_id: str, to_number: str) -> None:
+    console.print("\nThe same from your own code, while `bolti-server dev` runs:\n")
+    console.print(
+        Syntax(
+            _CODE.format(agent_id=agent_id, to_number=to_number),
+            "python",
+            background_color="default",
+        )
+    )

@@ -1,0 +1,225 @@
+"""`bolti-server serve`: the HTTP API and the background jobs of one process, and the HTTP server itself.
+
+Rules: it does not start with a setting that is missing or dangerous, and says all of them at once with what to do. It
+stops in order: waits are woken (long polls and live streams answer and go), what runs gets STOP_SECONDS, then the
+background jobs and the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import asyncpg
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+from rich.console import Console
+
+from bolti_server.base.logging import configure_logging, get_logger
+from bolti_server.base.settings import Settings
+from bolti_server.bootstrap.web import build_app, open_world
+from bolti_server.migrations import runner
+from bolti_server.web.edge import Api
+from bolti_server.world import World
+
+STOP_SECONDS = 5
+KEEP_ALIVE_SECONDS = 65  # longer than the 60 s of common load balancers, so that they close first
+LEAST_SECRET_CHARACTERS = 32
+LEAST_DIFFERENT_CHARACTERS = 10
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+console = Console(stderr=True, highlight=False)
+log = get_logger("serve")
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without its signal handlers (the process has its own) and with a sign when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+class HttpServer:
+    """`app` answering on `listener` (bound, not yet listening) while the block runs; its lifespan runs with it."""
+
+    def __init__(self, app: Api, listener: socket.socket) -> None:
+        self._app = app
+        self._listener = listener
+        self._server = _QuietServer(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> HttpServer:
+        """Returns when it answers. Raises RuntimeError when the app's lifespan could not start (its reason is logged)."""
+        self._serving = asyncio.create_task(
+            self._server.serve(sockets=[self._listener]), name="http server"
+        )
+        up = asyncio.create_task(self._server.is_up.wait(), name="http server is up")
+        await asyncio.wait({self._serving, up}, return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        if self._serving.done() or self._server.should_exit:
+            await self._serving
+            raise RuntimeError("The HTTP server did not start.")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Answers what is under way, at most STOP_SECONDS, and stops."""
+        world: World = self._app.state.world
+        world.wakeups.stop()
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+def run() -> int:
+    """Runs until SIGTERM or Ctrl-C. Exit code 2 for settings to be mended, 1 where the database is not there."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for each in error.errors():
+            name = "_".join(str(part) for part in each["loc"]).upper()
+            console.print(f"[red]BOLTI_{name}: {each['msg']}.[/red]")
+        return 2
+    complaints = complaints_about(settings)
+    if complaints:
+        console.print("[red]bolti-server serve does not start:[/red]")
+        for complaint in complaints:
+            console.print(f"  {complaint}", markup=False)
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        return loop.run(_serve(settings))
+
+
+def complaints_about(settings: Settings) -> list[str]:
+    """What is missing or dangerous for production, each with what to do; empty where nothing is."""
+    found = []
+    if not settings.database_url:
+        found.append(
+            "BOLTI_DATABASE_URL is missing. Set it to postgresql://user:password@host/database "
+            "and run `bolti-server migrate` once."
+        )
+    elif urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
+        found.append("BOLTI_DATABASE_URL is not a postgresql:// address.")
+    found += _complaints_about_secret("BOLTI_SECRET_KEY", settings.secret_key)
+    found += _complaints_about_secret("BOLTI_WORKER_TOKEN", settings.worker_token)
+    if settings.secret_key and settings.secret_key == settings.worker_token:
+        found.append(
+            "BOLTI_SECRET_KEY and BOLTI_WORKER_TOKEN are the same. Workers must not know the key."
+        )
+    if "public_url" not in settings.model_fields_set:
+        found.append(
+            "BOLTI_PUBLIC_URL is missing. Set it to the address under which clients reach this server, e.g. "
+            "https://bolti.example.com."
+        )
+    else:
+        found += _complaints_about_public_url(settings.public_url)
+    return found
+
+
+def _complaints_about_secret(name: str, value: str) -> list[str]:
+    make = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    if not value:
+        return [f"{name} is missing. {make}"]
+    if len(value) < LEAST_SECRET_CHARACTERS or len(set(value)) < LEAST_DIFFERENT_CHARACTERS:
+        return [
+            f"{name} can be guessed: it needs {LEAST_SECRET_CHARACTERS} random characters. {make}"
+        ]
+    return []
+
+
+def _complaints_about_public_url(url: str) -> list[str]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return [f"BOLTI_PUBLIC_URL is {url!r}, which is not a web address."]
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        return [
+            f"BOLTI_PUBLIC_URL is {url!r}: over http, keys and links to recordings travel in the open. Put TLS in front "
+            "and use https://."
+        ]
+    return []
+
+
+async def _serve(settings: Settings) -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    if settings.is_private_delivery_allowed:
+        log.warning("private_delivery_is_allowed")
+    try:
+        listener = _bound(settings.host, settings.port)
+    except OSError as error:
+        console.print(
+            f"[red]Can't listen on {settings.host}:{settings.port}: {error.strerror}.[/red]"
+        )
+        return 2
+    with listener:
+        try:
+            async with open_world(settings) as world:
+                if missing := await _missing_migrations(world):
+                    names = ", ".join(missing)
+                    console.print(
+                        f"[red]The database lacks {names}. Run `bolti-server migrate` first.[/red]"
+                    )
+                    return 2
+                async with HttpServer(build_app(world), listener):
+                    log.info("serving", host=settings.host, port=listener.getsockname()[1])
+                    await stopping.wait()
+                    log.info("stopping")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            console.print(f"The database can't be used: {error!r}", style="red", markup=False)
+            return 1
+    return 0
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that is bound and does not listen yet: whoever connects before we answer is told so at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def _missing_migrations(world: World) -> list[str]:
+    try:
+        rows = await world.db.fetch("select name from migrations")
+    except asyncpg.UndefinedTableError:
+        rows = []
+    done = {row["name"] for row in rows}
+    return [file.stem for file in sorted(runner.FOLDER.glob("*.sql")) if file.stem not in done]

@@ -1,0 +1,65 @@
+"""Code that people copy runs as it is printed: the README's blocks and every file of examples/."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.system.conftest import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"<!-- test: (?P<name>[^>]+?) -->\n```python\n(?P<code>.*?)```", re.DOTALL)
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def blocks(document: Path) -> dict[str, str]:
+    return {match["name"]: match["code"] for match in _BLOCK.finditer(document.read_text("utf-8"))}
+
+
+README = blocks(ROOT / "README.md")
+
+
+def run(code: str, stack: Stack, folder: Path) -> str:
+    """What the program prints, run as a user would beside a `dev` that wrote its profile."""
+    environment = {name: value for name, value in os.environ.items() if "BOLTI" not in name}
+    environment["BOLTI_PROFILE"] = str(stack.profile)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_python_block_of_the_readme_is_tested() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert text.count("```python") == len(README) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", README)
+def test_the_readme_s_code_runs_as_printed(name: str, shared_stack: Stack, tmp_path: Path) -> None:
+    printed = run(README[name], shared_stack, tmp_path)
+    assert printed.strip()
+    if name == "place a call":
+        assert "completed agent_hangup" in printed
+        assert (tmp_path / "call.ogg").read_bytes().startswith(b"OggS")
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(example: Path, shared_stack: Stack, tmp_path: Path) -> None:
+    assert run(example.read_text("utf-8"), shared_stack, tmp_path).strip()
