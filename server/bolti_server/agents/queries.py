@@ -26,15 +26,16 @@ class StoredAgent:
     is_deleted: bool = False
 
 
-_COLUMNS = """a.id, a.workspace_id, v.version, v.configuration::text as configuration, v.required_variables,
-    a.created_at, a.updated_at, a.deleted_at is not null as is_deleted"""
+_SELECT = """
+    select a.id, a.workspace_id, v.version, v.configuration::text as configuration, v.required_variables,
+           a.created_at, a.updated_at, a.deleted_at is not null as is_deleted
+    from agents a join agent_versions v on v.agent_id = a.id"""
+_CURRENT = f"{_SELECT} and v.version = a.version"
 
 
 async def find_agent(tx: Tx, workspace_id: str, agent_id: str) -> StoredAgent | None:
     row = await tx.fetchrow(
-        f"""select {_COLUMNS} from agents a
-            join agent_versions v on v.agent_id = a.id and v.version = a.version
-            where a.workspace_id = $1 and a.id = $2 and a.deleted_at is null""",
+        f"{_CURRENT} where a.workspace_id = $1 and a.id = $2 and a.deleted_at is null",
         workspace_id,
         agent_id,
     )
@@ -46,8 +47,7 @@ async def find_version(
 ) -> StoredAgent | None:
     """A version, current or not, also of a deleted agent: records of calls point at it."""
     row = await tx.fetchrow(
-        f"""select {_COLUMNS} from agents a join agent_versions v on v.agent_id = a.id
-            where a.workspace_id = $1 and a.id = $2 and v.version = $3""",
+        f"{_SELECT} where a.workspace_id = $1 and a.id = $2 and v.version = $3",
         workspace_id,
         agent_id,
         version,
@@ -57,15 +57,13 @@ async def find_version(
 
 async def lock_agent(tx: Tx, workspace_id: str, agent_id: str) -> StoredAgent | None:
     """The agent, held until the transaction ends: savers come one after the other."""
-    row = await tx.fetchrow(
-        f"""select {_COLUMNS} from agents a
-            join agent_versions v on v.agent_id = a.id and v.version = a.version
-            where a.workspace_id = $1 and a.id = $2 and a.deleted_at is null
-            for update of a""",
+    is_there = await tx.fetchval(
+        "select true from agents where workspace_id = $1 and id = $2 and deleted_at is null for update",
         workspace_id,
         agent_id,
     )
-    return None if row is None else _stored(row)
+    # A second statement, so that it sees the version that the one who held the row before has committed.
+    return await find_agent(tx, workspace_id, agent_id) if is_there else None
 
 
 async def hold_agent(tx: Tx, workspace_id: str, agent_id: str) -> bool:
@@ -87,7 +85,7 @@ async def list_agents(
     is_active: bool | None,
     name: str | None,
 ) -> list[StoredAgent]:
-    """Newest first; `before_id` is the last id of the page before. `name` is a part of the name, ignoring case."""
+    """Newest first; `before_id` is the last id of the page before. `name` is the whole name."""
     page = AgentRow.select(AgentRow.id).where(
         AgentRow.workspace_id == workspace_id, AgentRow.deleted_at.is_null()
     )
@@ -95,13 +93,11 @@ async def list_agents(
         page = page.where(AgentRow.id < before_id)
     if is_active is not None:
         page = page.where(AgentRow.is_active == is_active)
-    if name:
-        page = page.where(AgentRow.name.ilike(f"%{_literal(name)}%"))
+    if name is not None:
+        page = page.where(AgentRow.name == name)
     ids = [row["id"] for row in await page.order_by(AgentRow.id, ascending=False).limit(limit)]
     rows = await tx.fetch(
-        f"""select {_COLUMNS} from agents a
-            join agent_versions v on v.agent_id = a.id and v.version = a.version
-            where a.workspace_id = $1 and a.id = any($2::text[]) order by a.id desc""",
+        f"{_CURRENT} where a.workspace_id = $1 and a.id = any($2::text[]) order by a.id desc",
         workspace_id,
         ids,
     )
@@ -164,11 +160,6 @@ async def mark_deleted(tx: Tx, workspace_id: str, agent_id: str) -> bool:
         agent_id,
     )
     return done is not None
-
-
-def _literal(text: str) -> str:
-    """`text` for ILIKE, where % and _ mean themselves."""
-    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _stored(row: Mapping[str, Any]) -> StoredAgent:

@@ -66,11 +66,9 @@ def disclosure(configuration: AgentConfiguration, values: Mapping[str, Value]) -
     return _spoken(configuration.disclosure_text, values)
 
 
-async def llm_tools(
-    tx: Tx, workspace_id: str, configuration: AgentConfiguration
-) -> list[ToolSpec]:
+async def llm_tools(tx: Tx, workspace_id: str, configuration: AgentConfiguration) -> list[ToolSpec]:
     """The built-in tools that are switched on, then the workspace's HTTP tools that still exist, in the agent's order."""
-    built_in = [_BUILT_IN[str(name.value)] for name in configuration.built_in_tools]
+    built_in = [_BUILT_IN[name] for name in configuration.built_in_tools]
     tools = await tools_of(tx, workspace_id, configuration.tool_ids)
     return built_in + [
         ToolSpec(
@@ -84,7 +82,9 @@ async def llm_tools(
 
 
 def _circumstances(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str:
-    lines = [f"Speak {configuration.primary_language} unless the other side prefers another language."]
+    lines = [
+        f"Speak {configuration.primary_language} unless the other side prefers another language."
+    ]
     if "current_date" in values and "current_time" in values:
         weekday = f"{values['current_weekday']}, " if "current_weekday" in values else ""
         lines.append(

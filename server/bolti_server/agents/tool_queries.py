@@ -25,7 +25,9 @@ class StoredTool:
     updated_at: datetime
 
 
-_COLUMNS = """id, workspace_id, name, configuration::text as configuration, secret_encrypted, created_at, updated_at"""
+_SELECT = """
+    select id, workspace_id, name, configuration::text as configuration, secret_encrypted, created_at, updated_at
+    from tools where workspace_id = $1 and deleted_at is null"""
 
 
 async def find_tool(
@@ -33,28 +35,36 @@ async def find_tool(
 ) -> StoredTool | None:
     """`is_to_change` holds the row until the transaction ends."""
     row = await tx.fetchrow(
-        f"""select {_COLUMNS} from tools
-            where workspace_id = $1 and id = $2 and deleted_at is null
-            {"for update" if is_to_change else ""}""",
+        f"{_SELECT} and id = $2 {'for update' if is_to_change else ''}",
         workspace_id,
         tool_id,
     )
     return None if row is None else _stored(row)
 
 
-async def tools_by_ids(
-    tx: Tx, workspace_id: str, tool_ids: Sequence[str]
-) -> dict[str, StoredTool]:
+async def tools_by_ids(tx: Tx, workspace_id: str, tool_ids: Sequence[str]) -> dict[str, StoredTool]:
     """Those of `tool_ids` that exist, by id."""
     if not tool_ids:
         return {}
     rows = await tx.fetch(
-        f"""select {_COLUMNS} from tools
-            where workspace_id = $1 and id = any($2::text[]) and deleted_at is null""",
+        f"{_SELECT} and id = any($2::text[])",
         workspace_id,
         list(tool_ids),
     )
     return {row["id"]: _stored(row) for row in rows}
+
+
+async def existing_ids(tx: Tx, workspace_id: str, tool_ids: Sequence[str]) -> frozenset[str]:
+    """Those of `tool_ids` that exist."""
+    if not tool_ids:
+        return frozenset()
+    rows = await tx.fetch(
+        """select id from tools
+           where workspace_id = $1 and id = any($2::text[]) and deleted_at is null""",
+        workspace_id,
+        list(tool_ids),
+    )
+    return frozenset(row["id"] for row in rows)
 
 
 async def is_name_taken(
@@ -73,9 +83,7 @@ async def list_tools(
 ) -> list[StoredTool]:
     """Newest first; `before_id` is the last id of the page before."""
     rows = await tx.fetch(
-        f"""select {_COLUMNS} from tools
-            where workspace_id = $1 and deleted_at is null and ($2::text is null or id < $2)
-            order by id desc limit $3""",
+        f"{_SELECT} and ($2::text is null or id < $2) order by id desc limit $3",
         workspace_id,
         before_id,
         limit,

@@ -29,6 +29,10 @@ _URL = re.compile(
 )
 _HOST_VALUE = re.compile(r"[A-Za-z0-9.-]*")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SENT_AS_IT_IS = (
+    "%/?:@!$&'()*+,;=~"  # RFC 3986: what path and query may hold beside letters and digits
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -154,7 +158,8 @@ def render_url(template: str, values: Values) -> str:
         raise ToolProblem("The tool's address has no host with these values.")
     if any(part in (".", "..") for part in match["path"].split("/")):
         raise ToolProblem("A value of . or .. can't be part of the address.")
-    return url.split("#", 1)[0]
+    end = match.end("authority")
+    return url[:end] + _as_sent(url[end:].split("#", 1)[0])
 
 
 def url_host(template: str) -> str | None:
@@ -249,6 +254,11 @@ def _with_query(url: str, parameters: list[tuple[str, str]]) -> str:
         return url
     sign = "&" if "?" in url else "?"
     return url + sign + urlencode(parameters, quote_via=quote, errors="replace")
+
+
+def _as_sent(target: str) -> str:
+    """Path and query in the spelling in which the client puts them on the wire: a signature is made of that."""
+    return quote(_LONE_PERCENT.sub("%25", target), safe=_SENT_AS_IT_IS, errors="replace")
 
 
 def _without(headers: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:

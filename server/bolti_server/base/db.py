@@ -22,9 +22,15 @@ from piccolo.engine.postgres import PostgresEngine
 
 T = TypeVar("T")
 
+
 # Piccolo binds its tables to an engine when the class is made, so there is one engine per process and
 # `Database.open` gives it its pool. Nothing else reads this name but tables.py files and this module.
-ENGINE = PostgresEngine(config={}, extensions=())
+class _LateEngine(PostgresEngine):
+    async def check_version(self) -> None:
+        """Not at import: Piccolo would connect to whatever answers on localhost:5432."""
+
+
+ENGINE = _LateEngine(config={}, extensions=())
 
 COMMAND_TIMEOUT_SECONDS = 10.0
 
@@ -54,12 +60,17 @@ class Tx:
 
     @property
     def connection(self) -> asyncpg.Connection[asyncpg.Record]:
-        assert self._is_open, "transaction is over: start detached work with spawn(), not create_task()"
-        assert asyncio.current_task() is self._task, "a transaction belongs to one task (no gather inside)"
+        assert self._is_open, (
+            "transaction is over: start detached work with spawn(), not create_task()"
+        )
+        assert asyncio.current_task() is self._task, (
+            "a transaction belongs to one task (no gather inside)"
+        )
         return self._connection
 
     async def fetch(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
-        return await self.connection.fetch(sql, *args)
+        rows: Sequence[asyncpg.Record] = await self.connection.fetch(sql, *args)
+        return rows
 
     async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
         return await self.connection.fetchrow(sql, *args)
@@ -68,7 +79,8 @@ class Tx:
         return await self.connection.fetchval(sql, *args)
 
     async def execute(self, sql: str, *args: object) -> str:
-        return await self.connection.execute(sql, *args)
+        status: str = await self.connection.execute(sql, *args)
+        return status
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[Tx]:
@@ -94,7 +106,12 @@ class Database:
 
     @classmethod
     async def open(
-        cls, dsn: str, *, wake: Callable[[str], None] = lambda _topic: None, min_size: int = 2, max_size: int = 16
+        cls,
+        dsn: str,
+        *,
+        wake: Callable[[str], None] = lambda _topic: None,
+        min_size: int = 2,
+        max_size: int = 16,
     ) -> Database:
         """Connects; `wake` is told each committed topic (`Wakeups.wake`).
 
@@ -124,14 +141,18 @@ class Database:
             self._pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self, *, isolation: str = "read_committed", is_readonly: bool = False) -> AsyncIterator[Tx]:
+    async def transaction(
+        self, *, isolation: str = "read_committed", is_readonly: bool = False
+    ) -> AsyncIterator[Tx]:
         """One transaction on one connection; commits when the block ends without an exception.
 
         Raises AssertionError when this task already has one: pass the `Tx` on, or use `Tx.savepoint()`.
         """
-        assert ENGINE.current_transaction.get() is None, "this task is in a transaction already: pass its Tx on"
+        assert ENGINE.current_transaction.get() is None, (
+            "this task is in a transaction already: pass its Tx on"
+        )
         async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
-            tx = Tx(connection)  # type: ignore[arg-type]  # the pool's proxy forwards every call
+            tx = Tx(connection)  # the pool's proxy forwards every call
             async with connection.transaction(isolation=isolation, readonly=is_readonly):
                 token = ENGINE.current_transaction.set(tx)  # type: ignore[arg-type]  # Piccolo reads only .connection
                 try:
@@ -146,7 +167,8 @@ class Database:
 
     async def fetch(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
         """One reading statement outside any transaction."""
-        return await self._pool.fetch(sql, *args)
+        rows: Sequence[asyncpg.Record] = await self._pool.fetch(sql, *args)
+        return rows
 
     async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
         return await self._pool.fetchrow(sql, *args)

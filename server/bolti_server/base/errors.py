@@ -53,7 +53,11 @@ class Refusal(Exception):
 
 def not_found(what: str) -> Refusal:
     """The one answer for an id that does not exist and for an id of another workspace."""
-    return Refusal(404, "not_found", f"There is no such {what} in this workspace. Check the id and the key's workspace.")
+    return Refusal(
+        404,
+        "not_found",
+        f"There is no such {what} in this workspace. Check the id and the key's workspace.",
+    )
 
 
 def combine(refusals: Sequence[Refusal]) -> Refusal:
@@ -70,4 +74,6 @@ def combine(refusals: Sequence[Refusal]) -> Refusal:
     for refusal in reversed(ranked):
         extras.update(refusal.extras)
         headers.update(refusal.headers)
-    return Refusal(first.status, first.code, first.detail, faults=faults, extras=extras, headers=headers)
+    return Refusal(
+        first.status, first.code, first.detail, faults=faults, extras=extras, headers=headers
+    )

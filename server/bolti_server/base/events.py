@@ -62,7 +62,9 @@ async def _write(tx: Tx) -> None:
     by_workspace: dict[str, list[Event]] = {}
     for event in tx.pending_events:
         by_workspace.setdefault(event.workspace_id, []).append(event)
-    for workspace_id, drafts in sorted(by_workspace.items()):  # sorted: two writers never wait for each other crosswise
+    for workspace_id, drafts in sorted(
+        by_workspace.items()
+    ):  # sorted: two writers never wait for each other crosswise
         await tx.execute(
             _INSERT,
             workspace_id,

@@ -10,7 +10,10 @@ import re
 import time
 
 PREFIXES = frozenset(
-    "org ws key agent av tool num apn trunk conv sched txn acct hold evt whep whdel worker cmd req".split()
+    {
+        *("org", "ws", "key", "agent", "av", "tool", "num", "apn", "trunk", "conv", "sched", "txn"),
+        *("acct", "hold", "evt", "whep", "whdel", "worker", "cmd", "req"),
+    }
 )
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PATTERN = re.compile(r"^[a-z]+_[0-7][0-9abcdefghjkmnpqrstvwxyz]{25}$")
@@ -21,7 +24,13 @@ def new_id(prefix: str) -> str:
     assert prefix in PREFIXES, prefix
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    value = (
+        (milliseconds & (1 << 48) - 1) << 80
+        | 0x7 << 76
+        | (random >> 68 & 0xFFF) << 64
+        | 0b10 << 62
+        | random & (1 << 62) - 1
+    )
     return f"{prefix}_{_base32(value)}"
 
 

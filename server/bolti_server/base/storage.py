@@ -6,6 +6,7 @@ Rule: a path is made by us of plain segments; one that could leave the store (`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ class ObjectStore:
     async def put(self, path: str, content: bytes) -> None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await obstore.put_async(self._store, _checked(path), content)
+
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes], *, timeout_seconds: float
+    ) -> None:
+        """As `put`, from a stream: never in memory as a whole. Raises what `chunks` raises, and stores nothing then."""
+        async with asyncio.timeout(timeout_seconds):
+            await obstore.put_async(self._store, _checked(path), chunks)
 
     async def get_range(self, path: str, start: int, end: int) -> bytes:
         """Bytes start to end, `end` not included. Raises ObjectMissing."""

@@ -74,6 +74,7 @@ class Provider:
     """`voice_shape` is set where voices are open: any that matches is taken, `voices` are examples."""
 
     provider: str
+    name: str  # what people call it
     models: tuple[Model, ...]
     is_default: bool = False
     is_simulated: bool = False
@@ -123,6 +124,7 @@ _SIMULATED = (Model("simulated", is_default=True),)
 STT = (
     Provider(
         "deepgram",
+        "Deepgram",
         (
             Model("nova-3", _NOVA_3, is_default=True),
             Model("nova-3-medical", ("multi", *_ENGLISH)),
@@ -136,11 +138,12 @@ STT = (
         ),
         is_default=True,
     ),
-    Provider("simulated", _SIMULATED, is_simulated=True),
+    Provider("simulated", "Simulated", _SIMULATED, is_simulated=True),
 )
 LLM = (
     Provider(
         "openai",
+        "OpenAI",
         (
             Model("gpt-4.1", is_default=True),
             Model("gpt-4.1-mini"),
@@ -152,7 +155,8 @@ LLM = (
             Model("gpt-5.6-terra"),
             Model("gpt-5.5"),
             Model("gpt-5.4"),
-            Model("gpt-5.4-mini"),
+            # Only with tools, but hardly an agent has none: cut_call is one.
+            Model("gpt-5.4-mini", ignores=_NO_TEMPERATURE),
             Model("gpt-5.2"),
             Model("gpt-5.1"),
             Model("gpt-5", ignores=_NO_TEMPERATURE),
@@ -161,11 +165,12 @@ LLM = (
         ),
         is_default=True,
     ),
-    Provider("simulated", _SIMULATED, is_simulated=True),
+    Provider("simulated", "Simulated", _SIMULATED, is_simulated=True),
 )
 TTS = (
     Provider(
         "cartesia",
+        "Cartesia",
         (
             Model("sonic-3", _SONIC_3, is_default=True),
             Model("sonic-3.5", _SONIC_3),
@@ -186,6 +191,7 @@ TTS = (
     ),
     Provider(
         "simulated",
+        "Simulated",
         _SIMULATED,
         is_simulated=True,
         voices=(

@@ -74,7 +74,9 @@ def _refusal_of_named(binding: StoredBinding | None, agent_id: str) -> Refusal |
     if binding is None or binding.agent_id != agent_id:
         return _not_assigned("This agent_phone_number_id is not one of this agent's numbers.")
     if binding.direction not in ("outbound", "both"):
-        return _not_assigned(f"{binding.phone_number} is assigned to this agent for inbound calls only.")
+        return _not_assigned(
+            f"{binding.phone_number} is assigned to this agent for inbound calls only."
+        )
     if not binding.can_outbound:
         return _not_assigned(f"The trunk of {binding.phone_number} can't carry outbound calls.")
     return None
