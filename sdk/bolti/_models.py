@@ -49,7 +49,7 @@ HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 ToolAuthorizationKind = Literal[
     "none", "bearer", "basic", "api_key_header", "api_key_query", "hmac"
 ]
-"""How a tool's request proves itself. `none`; `bearer` (`token`); `basic` (`username`, `password`); `api_key_header` and `api_key_query` (`name`, `value`); `hmac` (`secret`: signs the request as Bolti signs webhooks)."""
+"""How a tool's request proves itself. `none`; `bearer` (`token`); `basic` (`username`, `password`); `api_key_header` and `api_key_query` (`name`, `value`); `hmac` (`secret`; the header `Bolti-Signature`, or `name`, carries `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.method.target.body">`)."""
 
 
 TrunkKind = Literal["simulated", "byot"]

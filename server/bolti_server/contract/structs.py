@@ -72,7 +72,7 @@ class HttpMethod(StrEnum):
 
 class ToolAuthorizationKind(StrEnum):
     """
-    How a tool's request proves itself. `none`; `bearer` (`token`); `basic` (`username`, `password`); `api_key_header` and `api_key_query` (`name`, `value`); `hmac` (`secret`: signs the request as Bolti signs webhooks).
+    How a tool's request proves itself. `none`; `bearer` (`token`); `basic` (`username`, `password`); `api_key_header` and `api_key_query` (`name`, `value`); `hmac` (`secret`; the header `Bolti-Signature`, or `name`, carries `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.method.target.body">`).
     """
 
     none = "none"

@@ -18,20 +18,15 @@ from bolti_server.entrypoints import demo_view as view
 from bolti_server.entrypoints.demo_services import DemoServices
 from bolti_server.entrypoints.dev_child import DevChild, DevDidNotStart, Running, find_running
 
-CALL_TIMEOUT_SECONDS = 180.0
 AFTER_CALL_SECONDS = 15.0
 CALLEE_NAME = "Asha"
+TOOL_NAME = "check_delivery"
 
-TOOL = {
-    "name": "check_delivery",
-    "description": "Looks up where a customer's order is and when it arrives.",
-    "method": "GET",
-    "input_schema": {
-        "type": "object",
-        "properties": {"order": {"type": "string", "description": "The order's number."}},
-        "required": ["order"],
-        "additionalProperties": False,
-    },
+TOOL_SCHEMA = {
+    "type": "object",
+    "properties": {"order": {"type": "string", "description": "The order's number."}},
+    "required": ["order"],
+    "additionalProperties": False,
 }
 
 
@@ -74,7 +69,12 @@ def _call(
         api_key=running.api_key, base_url=running.base_url, workspace_id=running.workspace_id
     )
     before = bolti.agents.get(running.agent_id).tool_ids
-    tool = bolti.tools.create(url=services.url + "/orders", **TOOL)
+    tool = bolti.tools.create(
+        name=TOOL_NAME,
+        description="Looks up where a customer's order is and when it arrives.",
+        url=services.url + "/orders",
+        input_schema=TOOL_SCHEMA,
+    )
     endpoint = bolti.webhook_endpoints.create(
         url=services.url + "/bolti", event_types=["conversation.completed", "conversation.ended"]
     )
@@ -84,12 +84,11 @@ def _call(
             running.agent_id, to_number=to_number, variable_values={"name": CALLEE_NAME}
         )
         view.placed(call, to_number)
-        for event in bolti.events.stream(
-            conversation_id=call.conversation_id, timeout_seconds=CALL_TIMEOUT_SECONDS
-        ):
-            view.show(event, time.monotonic() - began)
-            if event.type == "conversation.ended":
-                break
+        with bolti.events.stream(conversation_id=call.conversation_id) as events:
+            for event in events:
+                view.show(event, time.monotonic() - began)
+                if event.type == "conversation.ended":
+                    break
         conversation = _with_recording(bolti, call.conversation_id)
         recording = None
         if conversation.recording_status == "available":

@@ -72,7 +72,7 @@ class DemoServices:
 
             def do_POST(self) -> None:
                 services._receive(
-                    self.rfile.read(int(self.headers["Content-Length"])), self.headers
+                    self.rfile.read(int(self.headers["Content-Length"])), dict(self.headers.items())
                 )
                 self._answer({"received": True})
 

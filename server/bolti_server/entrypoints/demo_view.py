@@ -7,15 +7,29 @@ from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 
-from bolti import Conversation, Event, OutboundCall, Turn, WebhookVerificationFailed, verify_webhook
+from bolti import (
+    AnyEvent,
+    Conversation,
+    ConversationEvent,
+    OutboundCall,
+    ToolCallEvent,
+    Turn,
+    TurnEvent,
+    WebhookVerificationFailed,
+    webhooks,
+)
 from bolti_server.base.money import Money, format_money
 from bolti_server.entrypoints.demo_services import Received
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 _SIDE = {"agent": ("agent ", "bold cyan"), "user": ("callee", "bold magenta")}
 _INDENT = " " * 11
+_FACTS = {
+    "conversation.started": "the agent is ready; dialing",
+    "conversation.ringing": "ringing",
+    "conversation.answered": "answered",
+}
 
 _CODE = """\
 from bolti import Bolti
@@ -47,35 +61,32 @@ def placed(call: OutboundCall, to_number: str) -> None:
     console.print(f"[bold]Calling {to_number}[/bold]   {call.conversation_id}")
 
 
-def show(event: Event, seconds: float) -> None:
+def show(event: AnyEvent, seconds: float) -> None:
     """`seconds` since the demo began."""
-    data: Any = event.data.object
-    match event.type:
-        case "conversation.turn":
-            _turn(Turn.model_validate(data["turn"]))
-        case "conversation.tool_call":
-            tool = data["tool_call"]
-            answer = "failed: " if tool["is_error"] else ""
+    match event:
+        case TurnEvent():
+            _turn(event.data.object.turn)
+        case ToolCallEvent():
+            tool = event.data.object.tool_call
+            answer = "failed: " if tool.is_error else ""
             console.print(
-                f"{_INDENT}[yellow]tool[/yellow]    {tool['name']}({_arguments(tool['arguments'])})"
+                f"{_INDENT}[yellow]tool[/yellow]    {tool.name}({_arguments(tool.arguments)})"
             )
-            console.print(
-                f"{_INDENT}        → {answer}{tool['result']}   [dim]{tool['duration_ms']} ms[/dim]"
-            )
-        case "conversation.started":
-            _fact("the agent is ready; dialing", seconds)
-        case "conversation.ringing":
-            _fact("ringing", seconds)
-        case "conversation.answered":
-            _fact("answered", seconds)
-        case "conversation.ended":
-            _fact(f"ended: {data['hangup']['code']}", seconds)
+            if tool.result is not None:
+                result = f"→ {answer}{tool.result}   [dim]{tool.duration_ms} ms[/dim]"
+                console.print(f"{_INDENT}        {result}")
+        case ConversationEvent():
+            _fact(_FACTS.get(event.type, ""), event, seconds)
         case _:
             return
 
 
-def _fact(text: str, seconds: float) -> None:
-    console.print(f"[dim]{seconds:8.1f} s[/dim]  [green]{text}[/green]")
+def _fact(text: str, event: ConversationEvent, seconds: float) -> None:
+    hangup = event.data.object.hangup
+    if event.type == "conversation.ended" and hangup is not None:
+        text = f"ended: {hangup.code}"
+    if text:
+        console.print(f"[dim]{seconds:8.1f} s[/dim]  [green]{text}[/green]")
 
 
 def _turn(turn: Turn) -> None:
@@ -95,30 +106,24 @@ def _arguments(arguments: dict[str, Any]) -> str:
 
 def record(conversation: Conversation, recording: Path | None) -> None:
     """`recording`: the file on this machine, None where there is none."""
-    table = Table(
-        title="The record", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
-    )
-    hangup = conversation.hangup
-    table.add_row(
-        "status",
-        f"{conversation.status}   ({hangup.code}, by {hangup.by})"
-        if hangup
-        else conversation.status,
-    )
-    table.add_row("duration", f"{conversation.duration_seconds} s")
-    table.add_row("latency", _latency(conversation))
-    cost = conversation.cost
+    console.print("\n[bold]The record[/bold]")
+    hangup, cost = conversation.hangup, conversation.cost
+    why = f"   ({hangup.code}, by {hangup.by})" if hangup else ""
+    _row("status", f"{conversation.status}{why}")
+    _row("duration", f"{conversation.duration_seconds} s")
+    _row("latency", _latency(conversation))
     if cost is not None:
         amount = format_money(Money(cost.amount_micros, cost.currency))
-        table.add_row("cost", f"{amount} on the {cost.ledger} ledger")
-    table.add_row("simulated", str(conversation.simulated).lower())
-    why_not = conversation.recording_detail or "nobody answered" if recording is None else ""
-    table.add_row(
-        "recording",
-        f"{recording}   (stereo: left callee, right agent)" if recording else f"none: {why_not}",
-    )
-    console.print()
-    console.print(table)
+        _row("cost", f"{amount} on the {cost.ledger} ledger")
+    _row("simulated", str(conversation.simulated).lower())
+    if recording is None:
+        _row("recording", f"none: {conversation.recording_detail or 'nobody answered'}")
+    else:
+        _row("recording", f"{recording}   (stereo: left callee, right agent)")
+
+
+def _row(name: str, value: str) -> None:
+    console.print(f"  [dim]{name:10}[/dim]  {value}")
 
 
 def _latency(conversation: Conversation) -> str:
@@ -138,11 +143,11 @@ def webhook(received: Received | None, secret: str) -> None:
         failed("No webhook came in time.")
         return
     try:
-        event = verify_webhook(received.body, received.headers, secret)
+        event = webhooks.verify(received.body, received.headers, secret)
     except WebhookVerificationFailed as problem:
         failed(f"A webhook came and its signature is wrong: {problem}")
         return
-    console.print(f"  webhook     {event.type} delivered, signature verified")
+    _row("webhook", f"{event.type} delivered, signature verified")
 
 
 def code(agent_id: str, to_number: str) -> None:

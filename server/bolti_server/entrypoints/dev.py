@@ -13,9 +13,9 @@ import socket
 from pathlib import Path
 
 import attrs
-from bolti._profile import write_profile
 from rich.console import Console
 
+from bolti._profile import write_profile
 from bolti_server.base.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from bolti_server.base.settings import Settings, default_data_dir
 from bolti_server.bootstrap.local import DataDirectory, DataDirectoryTaken
@@ -27,7 +27,9 @@ from bolti_server.migrations.runner import migrate
 
 DATABASE_WATCH_SECONDS = 0.5
 
-console = Console(stderr=True, highlight=False)
+console = Console(
+    stderr=True, highlight=False, soft_wrap=True
+)  # people copy lines: they stay whole
 
 
 class PortTaken(Exception):
