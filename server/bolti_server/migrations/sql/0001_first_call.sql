@@ -145,11 +145,11 @@ create table conversations (
     direction text not null check (direction in ('outbound', 'inbound', 'web')),
     status text not null, simulated boolean not null, from_number text, to_number text,
     variable_values jsonb not null default '{}', scenario text, idempotency_key text,
-    allows_concurrent_to_callee boolean not null default false, queues_when_limited boolean not null default false,
+    allows_concurrent_to_callee boolean not null default false, queues_when_limited boolean not null default false, queue_timeout_seconds integer,
     max_duration_seconds integer not null, is_cap_shortened boolean not null default false, ring_timeout_seconds integer not null,
     -- dispatch: lease and fence
     epoch integer not null default 0, worker_id text, dispatched_at timestamptz, dispatch_count integer not null default 0,
-    dial_nonce text, heartbeat_at timestamptz, line_lost_at timestamptz,
+    ready_at timestamptz, dial_nonce text, heartbeat_at timestamptz, line_lost_at timestamptz,
     last_report integer not null default 0, last_command integer not null default 0,
     -- life
     scheduled_call_id text, scheduled_at timestamptz, created_at timestamptz not null default bolti_now(), queued_at timestamptz,
@@ -166,7 +166,7 @@ create table conversations (
 create index conversations_of_workspace on conversations (workspace_id, id);
 create index conversations_due on conversations (deadline_at) where ended_at is null;
 create index conversations_next on conversations (next_at) where next_at is not null;
-create index conversations_claimable on conversations (id) where status = 'queued' and worker_id is null;
+create index conversations_claimable on conversations (id) where status = 'queued' and ready_at is null and next_at is null;
 -- Two live calls to one callee never overlap in a workspace unless the request allowed it.
 create unique index conversations_one_per_callee on conversations (workspace_id, to_number)
     where ended_at is null and status <> 'scheduled' and direction = 'outbound' and not allows_concurrent_to_callee;

@@ -1,0 +1,75 @@
+"""Handing queued conversations to workers: a long poll, one lease per answer.
+
+Rules: a claim is a lease with a new epoch, in one statement (SKIP LOCKED), so any number of workers and servers share the
+queue and none gets a call twice. An answer that gets lost strands nothing: the worker never becomes ready, after
+SECOND_DISPATCH_SECONDS the call is free again, with an epoch that fences the first; AGENT_READY_SECONDS after the first
+dispatch it ends as `agent_unavailable` (its deadline).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bolti_server.calls import leases, long_polls
+from bolti_server.calls import worker_queries as queries
+from bolti_server.calls.lifecycle import AGENT_READY_SECONDS, SECOND_DISPATCH_SECONDS
+from bolti_server.worker_api.messages import (
+    CLAIM_WAIT_SECONDS,
+    ClaimAnswer,
+    Claimed,
+    ClaimRequest,
+)
+from bolti_server.world import World
+
+MOST_DISPATCHES = 3  # a call that killed so many agents gets no other
+MOST_CLAIMS = 100  # in one answer
+_LOOK_SECONDS = 0.5
+
+
+async def claim(
+    world: World,
+    request: ClaimRequest,
+    *,
+    gone: asyncio.Event,
+    wait_seconds: float = CLAIM_WAIT_SECONDS,
+) -> ClaimAnswer:
+    """At most `request.capacity` conversations for this worker; none where `wait_seconds` bring none."""
+    async with world.db.transaction() as tx:
+        await queries.register_worker_of_any_workspace(
+            tx, request.worker_id, name=request.name, capacity=request.capacity
+        )
+
+    async def look() -> list[Claimed] | None:
+        return await _take(world, request) or None
+
+    found = await long_polls.until_found(
+        world,
+        "claimable",
+        look,
+        wait_seconds=wait_seconds if request.capacity > 0 else 0,
+        look_seconds=_LOOK_SECONDS,
+        gone=gone,
+    )
+    return ClaimAnswer(claimed=found or [])
+
+
+async def _take(world: World, request: ClaimRequest) -> list[Claimed]:
+    if request.capacity <= 0:
+        return []
+    async with world.db.transaction() as tx:
+        leased = await queries.claim_of_any_workspace(
+            tx,
+            request.worker_id,
+            limit=min(request.capacity, MOST_CLAIMS),
+            most_dispatches=MOST_DISPATCHES,
+            second_dispatch_seconds=SECOND_DISPATCH_SECONDS,
+            ready_seconds=AGENT_READY_SECONDS,
+        )
+    return [
+        Claimed(
+            conversation_id=conversation_id,
+            epoch=epoch,
+            token=leases.mint(world.vault, conversation_id, epoch),
+        )
+        for conversation_id, epoch in leased
+    ]

@@ -1,0 +1,244 @@
+"""What a worker reports of its call: recorded first, then applied, under the conversation's row lock.
+
+Rules: reports are numbered 1, 2, 3 … per (conversation, epoch) and applied in that order, each once; a repeated one
+changes nothing, a gap is asked for, an older epoch is refused. What `lifecycle` calls old news or a break is recorded
+with that verdict and changes nothing, except that a worker's `ended` always ends the call: with a code that can't be, it
+ends by our fault (`agent_lost`, free of charge). Instants are the database's clock minus the report's age.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import msgspec
+
+from bolti_server.base.db import Tx
+from bolti_server.base.errors import Refusal
+from bolti_server.base.logging import get_logger
+from bolti_server.calls import events, leases, lifecycle, moves
+from bolti_server.calls import worker_queries as queries
+from bolti_server.calls.claiming import MOST_DISPATCHES
+from bolti_server.calls.lifecycle import Decision, Fact, HangupCode, Move, OldNews, Status
+from bolti_server.calls.moves import Ending, Moved
+from bolti_server.calls.worker_queries import LiveCall
+from bolti_server.contract import structs
+from bolti_server.worker_api.messages import (
+    EndReport,
+    Report,
+    Reports,
+    ReportsAnswer,
+    ToolCallReport,
+    TurnLatency,
+    TurnReport,
+)
+from bolti_server.world import World
+
+MOST_REPORTS = 1000  # in one transaction
+MOST_TURNS = 10_000
+_MOST_AGE_MS = 7 * 24 * 3600 * 1000
+_MOST_DETAIL_CHARACTERS = 1000
+_SIP_STATUSES = range(100, 700)
+
+_APPLIED = Move(None)
+_OLD = OldNews()
+_BREAK = lifecycle.Break()
+
+log = get_logger("following")
+
+
+async def follow(world: World, conversation_id: str, reports: Reports) -> ReportsAnswer:
+    """Keeps the reports that are new, at most MOST_REPORTS of them: the answer says how far it came.
+
+    Raises Refusal 409 for an older epoch.
+    """
+    async with world.db.transaction() as tx:
+        call = await queries.lock_call_of_any_workspace(tx, conversation_id)
+        if call is None:
+            raise Refusal(409, "epoch_superseded", "There is no such conversation.")
+        leases.check_epoch(call, reports.epoch)
+        received_at = call.now
+        last, wanted = call.last_report, None
+        news = [report for report in reports.reports if report.number > last]
+        for report in sorted(news, key=lambda report: report.number)[:MOST_REPORTS]:
+            if report.number == last:
+                continue  # twice in this batch
+            if report.number != last + 1:
+                wanted = last + 1
+                break
+            call = await _keep(tx, world, call, report, received_at)
+            last = report.number
+            if call.epoch != reports.epoch:
+                break  # another agent will have it
+        if call.epoch == reports.epoch and last != call.last_report:
+            await queries.change_call(tx, call.workspace_id, call.id, {"last_report": last})
+    return ReportsAnswer(applied_through=last, wanted=wanted)
+
+
+async def _keep(
+    tx: Tx, world: World, call: LiveCall, report: Report, received_at: datetime
+) -> LiveCall:
+    age_ms = min(max(report.age_ms, 0), _MOST_AGE_MS)
+    at = received_at - timedelta(milliseconds=age_ms)
+    moved = await _apply(tx, world, call, report, at)
+    verdict = _verdict(moved.decision)
+    if verdict == "break":
+        log.error(
+            "protocol_break",
+            conversation_id=call.id,
+            epoch=call.epoch,
+            report=report.number,
+            type=report.type,
+            status=call.status,
+        )
+    await queries.insert_line_event(
+        tx,
+        call.workspace_id,
+        call.id,
+        epoch=call.epoch,
+        number=report.number,
+        kind=report.type,
+        body=msgspec.json.encode(report).decode(),
+        verdict=verdict,
+    )
+    return moved.call
+
+
+async def _apply(tx: Tx, world: World, call: LiveCall, report: Report, at: datetime) -> Moved:
+    match report.type:
+        case "agent_ready":
+            return await moves.move(tx, world, call, Fact.AGENT_READY, at=at)
+        case "ringing":
+            return await moves.move(tx, world, call, Fact.RINGING, at=at)
+        case "answered":
+            return await moves.move(tx, world, call, Fact.ANSWERED, at=at)
+        case "turn":
+            return Moved(call, await _turn(tx, call, report.turn))
+        case "tool_call":
+            return Moved(call, _tool_call(tx, call, report.tool_call))
+        case "ended":
+            ending = _ending(call, report.ended)
+            if _can_be_tried_again(call, ending):
+                return Moved(await moves.give_back(tx, call), _APPLIED)
+            return await moves.move(tx, world, call, Fact.ENDED, at=at, ending=ending)
+        case _:
+            assert_never(report.type)
+
+
+async def _turn(tx: Tx, call: LiveCall, report: TurnReport | None) -> Decision:
+    """Stores a turn; one that grew, or was cut where it was interrupted, replaces what was known of it."""
+    if call.is_over:
+        return _OLD
+    if report is None or not _is_talking(call) or not 0 <= report.turn_index < MOST_TURNS:
+        return _BREAK
+    turn = turn_of(report)
+    is_news = await queries.save_turn(
+        tx,
+        call.workspace_id,
+        call.id,
+        turn_index=turn.index,
+        role=turn.role,
+        body=msgspec.json.encode(turn).decode(),
+    )
+    if not is_news:
+        return _OLD
+    events.emit_turn(tx, call.workspace_id, call.id, call.simulated, turn)
+    return _APPLIED
+
+
+def _tool_call(tx: Tx, call: LiveCall, report: ToolCallReport | None) -> Decision:
+    if call.is_over:
+        return _OLD
+    if report is None or not _is_talking(call):
+        return _BREAK
+    events.emit_tool_call(tx, call.workspace_id, call.id, call.simulated, _tool_call_of(report))
+    return _APPLIED
+
+
+def _ending(call: LiveCall, report: EndReport | None) -> Ending:
+    if report is None:
+        return Ending(HangupCode.AGENT_LOST, "The worker reported an end without saying why.")
+    detail = None if report.detail is None else report.detail[:_MOST_DETAIL_CHARACTERS]
+    code = _known(report.code)
+    if not call.is_over and (code is None or lifecycle.code_in(call.status, code) is None):
+        log.error(
+            "impossible_end", conversation_id=call.id, code=report.code[:100], status=call.status
+        )
+        detail = f"The worker reported {report.code[:100]!r} of a call that was {call.status}."
+        code = HangupCode.AGENT_LOST
+    return Ending(
+        code=code or HangupCode.AGENT_LOST,
+        detail=detail,
+        sip_status=report.sip_status if report.sip_status in _SIP_STATUSES else None,
+        provider_code=None if report.provider_code is None else report.provider_code[:200],
+        usage=report.usage[:100],
+        has_recording=report.has_recording,
+    )
+
+
+def _can_be_tried_again(call: LiveCall, ending: Ending) -> bool:
+    """A worker that was started again tells of a call that it lost before it asked to dial."""
+    return (
+        call.status is Status.QUEUED
+        and ending.code is HangupCode.AGENT_LOST
+        and call.dispatch_count < MOST_DISPATCHES
+    )
+
+
+def _known(code: str) -> HangupCode | None:
+    try:
+        return HangupCode(code)
+    except ValueError:
+        return None
+
+
+def _is_talking(call: LiveCall) -> bool:
+    return call.status is Status.IN_PROGRESS
+
+
+def _verdict(decision: Decision) -> str:
+    match decision:
+        case Move():
+            return "applied"
+        case OldNews():
+            return "old_news"
+        case lifecycle.Break():
+            return "break"
+        case _:
+            assert_never(decision)
+
+
+def turn_of(report: TurnReport) -> structs.Turn:
+    """The turn as the contract has it."""
+    return structs.Turn(
+        index=report.turn_index,
+        role=report.role,
+        text=report.text,
+        start_ms=report.start_ms,
+        end_ms=report.end_ms,
+        is_interrupted=report.is_interrupted,
+        latency=None if report.latency is None else _latency_of(report.latency),
+        tool_calls=[_tool_call_of(call) for call in report.tool_calls],
+        dtmf=report.dtmf,
+    )
+
+
+def _latency_of(report: TurnLatency) -> structs.TurnLatency:
+    return structs.TurnLatency(
+        end_of_turn_ms=report.end_of_turn_ms,
+        transcription_ms=report.transcription_ms,
+        llm_first_token_ms=report.llm_first_token_ms,
+        tts_first_audio_ms=report.tts_first_audio_ms,
+        playback_ms=report.playback_ms,
+        end_to_end_ms=report.end_to_end_ms,
+    )
+
+
+def _tool_call_of(report: ToolCallReport) -> structs.TurnToolCall:
+    return structs.TurnToolCall(
+        name=report.name,
+        arguments=report.arguments,
+        result=report.result,
+        is_error=report.is_error,
+        duration_ms=report.duration_ms,
+    )

@@ -1,0 +1,59 @@
+"""What the calls slice does by itself: the due jobs of every server process.
+
+Rule: silence says that a worker is lost only to somebody who could have heard it. A server that has just started, that
+slept, or whose database was away has missed the heartbeats of living workers, so it listens for SILENT_SECONDS first.
+"""
+
+from __future__ import annotations
+
+from bolti_server.base.clock import Clock
+from bolti_server.base.due import DueJob
+from bolti_server.calls import deadlines, recordings, scheduling
+from bolti_server.calls.deadlines import SILENT_SECONDS
+from bolti_server.world import World
+
+_LONGEST_GAP_SECONDS = 3.0  # between two looks of somebody who listens all the time
+
+
+def due_jobs(world: World) -> list[DueJob]:
+    """To be run side by side with any number of the same in other processes."""
+    ears = Ears(world.clock)
+
+    async def end_lost() -> int:
+        return await deadlines.end_lost(world, silent_seconds=ears.silent_seconds())
+
+    async def end_overdue() -> int:
+        return await deadlines.end_overdue(world)
+
+    async def dispatch_due() -> int:
+        return await scheduling.dispatch_due(world)
+
+    async def let_in_waiting() -> int:
+        return await scheduling.let_in_waiting(world)
+
+    async def fail_recordings() -> int:
+        return await recordings.fail_overdue(world)
+
+    return [
+        DueJob("deadlines", "deadlines", end_overdue),
+        DueJob("lost workers", "suspects", end_lost),
+        DueJob("scheduled calls", "conversations_due", dispatch_due),
+        DueJob("waiting calls", "conversations_due", let_in_waiting),
+        DueJob("overdue recordings", "recordings_due", fail_recordings, interval_seconds=5.0),
+    ]
+
+
+class Ears:
+    """Since when this process hears heartbeats without a gap."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = self._last = clock.monotonic()
+
+    def silent_seconds(self) -> float | None:
+        """Asked at every look: how long a silence has to be; None while this process has not listened for so long."""
+        now = self._clock.monotonic()
+        if now - self._last > _LONGEST_GAP_SECONDS:
+            self._since = now
+        self._last = now
+        return SILENT_SECONDS if now - self._since >= SILENT_SECONDS else None

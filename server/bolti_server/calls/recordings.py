@@ -1,0 +1,124 @@
+"""Recordings come from workers: stored whole or not at all, then told.
+
+Rules: `available` is said of an object that is there, never before; a recording that was announced and does not come is
+`failed` with a reason after its time, and `available` all the same if it comes later; sending one again changes nothing.
+Only the agent that has the call sends its recording: the callee of a simulated line is gone with its worker, so no call
+has two (a real line that is adopted will; its parts will be joined here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from bolti_server.base.db import Tx
+from bolti_server.base.errors import Refusal
+from bolti_server.calls import artifact_queries, deadlines, events, leases
+from bolti_server.calls import worker_queries as queries
+from bolti_server.calls.artifact_queries import StoredPart
+from bolti_server.calls.worker_queries import LiveCall
+from bolti_server.worker_api.messages import RecordingAnswer
+from bolti_server.world import World
+
+MOST_BYTES = 512 * 1024 * 1024  # four hours of stereo Opus at 256 kbit/s are 460 MB
+UPLOAD_SECONDS = 300.0
+_OGG = b"OggS"
+
+
+async def store_recording(
+    world: World, conversation_id: str, epoch: int, chunks: AsyncIterator[bytes]
+) -> RecordingAnswer:
+    """Stores what `chunks` brings and says so. Raises Refusal: 409 for an older epoch, 400 for what is no Ogg, 413."""
+    async with world.db.transaction(is_readonly=True) as tx:
+        call = await _call(tx, conversation_id, epoch)
+        stored = await artifact_queries.find_part(tx, call.workspace_id, call.id)
+    if stored is None:
+        path = path_of(call)
+        received = _Received(chunks)
+        await world.objects.put_stream(path, received.checked(), timeout_seconds=UPLOAD_SECONDS)
+        stored = StoredPart(path, received.size_bytes)
+    async with world.db.transaction() as tx:
+        await _keep(tx, world, conversation_id, epoch, stored)
+    return RecordingAnswer(bytes=stored.size_bytes)
+
+
+def path_of(call: LiveCall) -> str:
+    """Where the recording of a conversation lies in the object store."""
+    return f"{call.workspace_id}/{call.created_at:%Y/%m}/{call.id}.ogg"
+
+
+async def fail_overdue(world: World) -> int:
+    """Gives up on recordings that never came, at most a batch; how many."""
+    async with world.db.transaction() as tx:
+        due = await queries.find_recordings_overdue_of_any_workspace(tx, deadlines.BATCH)
+    return await deadlines.each(world, due, _fail, "recording_not_failed")
+
+
+async def _fail(tx: Tx, workspace_id: str, conversation_id: str) -> bool:
+    call = await queries.lock_call(tx, workspace_id, conversation_id)
+    if call is None or call.recording_status != "pending":
+        return False
+    changes = {
+        "recording_status": "failed",
+        "recording_detail": "The agent worker never delivered it.",
+        "next_at": None,
+    }
+    await queries.change_call(tx, workspace_id, conversation_id, changes)
+    return True
+
+
+async def _keep(tx: Tx, world: World, conversation_id: str, epoch: int, stored: StoredPart) -> None:
+    call = await queries.lock_call_of_any_workspace(tx, conversation_id)
+    assert call is not None, "conversations are not deleted"
+    leases.check_epoch(call, epoch)
+    await artifact_queries.insert_part(
+        tx,
+        call.workspace_id,
+        call.id,
+        epoch=epoch,
+        path=stored.path,
+        size_bytes=stored.size_bytes,
+    )
+    if not call.is_over or call.recording_status == "available":
+        return  # of a call that goes on, the end will tell
+    changes = {
+        "recording_status": "available",
+        "recording_detail": None,
+        "recording_path": stored.path,
+        "recording_bytes": stored.size_bytes,
+        "next_at": None,
+    }
+    await queries.change_call(tx, call.workspace_id, call.id, changes)
+    await events.emit_conversation(
+        tx, world, call.workspace_id, call.id, "conversation.recording_ready"
+    )
+
+
+async def _call(tx: Tx, conversation_id: str, epoch: int) -> LiveCall:
+    call = await queries.find_call_of_any_workspace(tx, conversation_id)
+    if call is None:
+        raise Refusal(409, "epoch_superseded", "There is no such conversation.")
+    leases.check_epoch(call, epoch)
+    return call
+
+
+class _Received:
+    """Counts what passes, and stops what can't be a recording."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.size_bytes = 0
+
+    async def checked(self) -> AsyncIterator[bytes]:
+        head = b""
+        async for chunk in self._chunks:
+            if len(head) < len(_OGG):
+                head += chunk[: len(_OGG)]
+                if not _OGG.startswith(head[: len(_OGG)]):
+                    break
+            self.size_bytes += len(chunk)
+            if self.size_bytes > MOST_BYTES:
+                raise Refusal(413, "body_too_large", f"A recording has at most {MOST_BYTES} bytes.")
+            if chunk:
+                yield chunk
+        if not head.startswith(_OGG):
+            raise Refusal(400, "validation_failed", "The body is not an Ogg file.")

@@ -1,0 +1,120 @@
+"""All that a worker has to know to talk: the pinned agent version with variables resolved, models, limits, the line.
+
+Rule: the LLM never sees braces; a variable's value comes from the request, and the built-in ones from us, at the start of
+the call in the agent's time zone. Secrets are not part of it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from bolti_server.agents import reading as agents
+from bolti_server.agents import specs
+from bolti_server.agents.reading import AgentForCall
+from bolti_server.agents.variables import Value
+from bolti_server.base.db import Tx, decode_json
+from bolti_server.base.errors import Refusal
+from bolti_server.calls import leases
+from bolti_server.calls import worker_queries as queries
+from bolti_server.calls.worker_queries import LiveCall
+from bolti_server.contract import structs
+from bolti_server.worker_api.messages import (
+    CallSpec,
+    LineSpec,
+    LlmSpec,
+    SpokenTurn,
+    SttSpec,
+    TtsSpec,
+    TurnSpec,
+)
+from bolti_server.world import World
+
+
+async def spec_of(world: World, conversation_id: str, epoch: int) -> CallSpec:
+    """The spec of a living call. Raises Refusal 409 for an older epoch or a call that is over."""
+    async with world.db.transaction(is_readonly=True) as tx:
+        call = await queries.find_call_of_any_workspace(tx, conversation_id)
+        if call is None or call.is_over:
+            raise Refusal(409, "conversation_over", "The conversation is over: stop.")
+        leases.check_epoch(call, epoch)
+        agent = await agent_of(tx, call)
+        turns = await queries.list_turns(tx, call.workspace_id, call.id) if epoch > 1 else []
+        tools = await specs.llm_tools(tx, call.workspace_id, agent.configuration)
+    configuration = agent.configuration
+    values = values_of(call, agent)
+    return CallSpec(
+        conversation_id=call.id,
+        epoch=call.epoch,
+        direction=call.direction,
+        agent_name=configuration.name,
+        instructions=specs.instructions(configuration, values),
+        greeting=specs.greeting(configuration, values),
+        disclosure_text=specs.disclosure(configuration, values),
+        primary_language=configuration.primary_language,
+        timezone=configuration.timezone,
+        stt=msgspec.convert(configuration.stt, SttSpec, from_attributes=True),
+        llm=msgspec.convert(configuration.llm, LlmSpec, from_attributes=True),
+        tts=msgspec.convert(configuration.tts, TtsSpec, from_attributes=True),
+        turn=msgspec.convert(configuration.turn, TurnSpec, from_attributes=True),
+        tools=tools,
+        line=_line(call),
+        ring_timeout_seconds=call.ring_timeout_seconds,
+        max_duration_seconds=call.max_duration_seconds,
+        is_cap_shortened=call.is_cap_shortened,
+        silence_timeout_seconds=configuration.limits.silence_timeout_seconds,
+        is_recording_enabled=configuration.is_recording_enabled,
+        transcript_so_far=[_spoken(turn) for turn in turns],
+    )
+
+
+async def agent_of(tx: Tx, call: LiveCall) -> AgentForCall:
+    """The version that the call pinned."""
+    agent = await agents.version_for_call(tx, call.workspace_id, call.agent_id, call.agent_version)
+    assert agent is not None, f"{call.id} uses an agent version that does not exist"
+    return agent
+
+
+def values_of(call: LiveCall, agent: AgentForCall) -> dict[str, Value]:
+    """The request's variables and the built-in ones, which the request can't replace."""
+    given: dict[str, Value] = decode_json(call.variable_values)
+    return {**given, **built_in_values(call, agent, call.now)}
+
+
+def built_in_values(call: LiveCall, agent: AgentForCall, now: datetime) -> dict[str, Value]:
+    """product.md §4. The caller is who dials: the agent's number in an outbound call. No campaign: empty."""
+    zone = agent.configuration.timezone
+    local = now.astimezone(ZoneInfo(zone))
+    return {
+        "conversation_id": call.id,
+        "agent_name": agent.name,
+        "direction": call.direction,
+        "from_number": call.from_number or "",
+        "to_number": call.to_number or "",
+        "caller_number": call.from_number or "",
+        "callee_number": call.to_number or "",
+        "current_date": f"{local:%Y-%m-%d}",
+        "current_time": f"{local:%H:%M}",
+        "current_weekday": f"{local:%A}",
+        "timezone": zone,
+        "campaign_name": "",
+    }
+
+
+def _line(call: LiveCall) -> LineSpec:
+    assert call.simulated, "only simulated lines are built so far"
+    assert call.from_number is not None, f"{call.id} has no number to call from"
+    assert call.to_number is not None, f"{call.id} has no number to call"
+    return LineSpec(
+        kind="simulated",
+        from_number=call.from_number,
+        to_number=call.to_number,
+        scenario=call.scenario,
+    )
+
+
+def _spoken(encoded: str) -> SpokenTurn:
+    turn = msgspec.json.decode(encoded, type=structs.Turn)
+    return SpokenTurn(role=turn.role, text=turn.text)
