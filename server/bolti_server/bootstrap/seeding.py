@@ -96,6 +96,26 @@ class Seeded:
     from_number: str
 
 
+@attrs.frozen
+class NewWorkspace:
+    """`api_key` may do everything in the workspace; it is shown this once."""
+
+    organization_id: str
+    workspace_id: str
+    api_key: str
+
+
+async def create_workspace(world: World, name: str) -> NewWorkspace:
+    """An organization with a workspace, its trial balance, simulated numbers and a first key. Makes another each time."""
+    async with world.db.transaction() as tx:
+        organization_id, workspace_id = await _new_organization(tx, name)
+        for phone_number in FROM_NUMBERS:
+            await create_simulated_number(tx, workspace_id, phone_number)
+        scopes = [scope.value for scope in structs.Scope]
+        key = await create_api_key(tx, world.vault, workspace_id, name="first key", scopes=scopes)
+    return NewWorkspace(organization_id, workspace_id, key.token)
+
+
 async def seed(world: World, file: Path) -> Seeded:
     """Makes what is missing and tells what there is; `file` (mode 0600) keeps the key. Safe to repeat."""
     kept = _read(file)
@@ -159,7 +179,11 @@ async def _workspace(tx: Tx, kept_id: str | None) -> tuple[str, str]:
     )
     if row is not None:
         return row["organization_id"], row["workspace_id"]
-    made = await create_organization(tx, name=ORGANIZATION_NAME)
+    return await _new_organization(tx, ORGANIZATION_NAME)
+
+
+async def _new_organization(tx: Tx, name: str) -> tuple[str, str]:
+    made = await create_organization(tx, name=name)
     await ledger.open_ledgers(tx, made.organization_id, live_grant_micros=LIVE_GRANT_MICROS)
     return made.organization_id, made.workspace_id
 

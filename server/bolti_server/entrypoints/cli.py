@@ -103,6 +103,17 @@ def migrate(**options: Any) -> None:
 
 
 @main.command()
+@click.argument("name")
+def create_workspace(**options: Any) -> None:
+    """Make a workspace called NAME, with its first API key, a trial balance and four simulated numbers.
+
+    For the operator of a `serve`: it needs the same BOLTI_DATABASE_URL and BOLTI_SECRET_KEY. The key is printed once, as
+    JSON on standard output together with the ids; more keys are made over the API.
+    """
+    _start("create_workspace", **options)
+
+
+@main.command()
 @_DATA_DIR
 @click.option(
     "--to", "to_number", default="+12025550100", show_default=True, help="Simulated callee to ring."

@@ -65,7 +65,7 @@ class HttpServer:
                 app,
                 http="httptools",
                 ws="none",
-                lifespan="on",
+                lifespan="off",  # run here: uvicorn answers a failing start-up with sys.exit
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -76,16 +76,13 @@ class HttpServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HttpServer:
-        """Returns when it answers. Raises RuntimeError when the app's lifespan could not start (its reason is logged)."""
-        self._serving = asyncio.create_task(
-            self._server.serve(sockets=[self._listener]), name="http server"
-        )
+        """Returns when it answers. Raises what the app's start-up raises, in an ExceptionGroup."""
+        self._serving = asyncio.create_task(self._serve(), name="http server")
         up = asyncio.create_task(self._server.is_up.wait(), name="http server is up")
         await asyncio.wait({self._serving, up}, return_when=asyncio.FIRST_COMPLETED)
         up.cancel()
-        if self._serving.done() or self._server.should_exit:
+        if self._serving.done():
             await self._serving
-            raise RuntimeError("The HTTP server did not start.")
         return self
 
     async def __aexit__(
@@ -101,6 +98,11 @@ class HttpServer:
         if self._serving is not None:
             await self._serving
 
+    async def _serve(self) -> None:
+        """In a task of its own: Litestar's lifespan must end in the task in which it began."""
+        async with self._app.lifespan():
+            await self._server.serve(sockets=[self._listener])
+
 
 def run() -> int:
     """Runs until SIGTERM or Ctrl-C. Exit code 2 for settings to be mended, 1 where the database is not there."""
@@ -115,7 +117,7 @@ def run() -> int:
     if complaints:
         console.print("[red]bolti-server serve does not start:[/red]")
         for complaint in complaints:
-            console.print(f"  {complaint}", markup=False)
+            console.print(f"  {complaint}", markup=False, soft_wrap=True)
         return 2
     configure_logging(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:

@@ -22,6 +22,10 @@ class WorkerChild:
             "BOLTI_WORKER_TOKEN": settings.worker_token,
             "BOLTI_DATA_DIR": str(settings.data_dir),
             "BOLTI_WORKER_CAPACITY": str(capacity),
+            # Ctrl-C must not wait for people to finish talking; STOP_SECONDS leaves the time for a goodbye.
+            "BOLTI_WORKER_DRAIN_SECONDS": "2",
+            # When this process is killed, its worker ends its calls and goes: the next `dev` starts one of its own.
+            "BOLTI_WORKER_PARENT_PID": str(os.getpid()),
         }
         self._log_file = log_file
         self._process: asyncio.subprocess.Process | None = None
