@@ -15,6 +15,7 @@ import pytest
 from bolti_server.bootstrap.web import build_app, open_world
 from bolti_server.workspaces.creating import create_api_key, create_organization
 from litestar import Litestar
+from tests.server.support.conforming import conforming
 from tests.server.support.databases import TestDatabases
 from tests.server.support.invariants import broken_invariants
 
@@ -105,9 +106,14 @@ async def make_home(world: World) -> Home:
 
 
 def client_for(app: Litestar, api_key: str | None = None) -> httpx2.AsyncClient:
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    transport = httpx2.ASGITransport(app=app)
-    return httpx2.AsyncClient(transport=transport, base_url=BASE_URL, headers=headers, timeout=30)
+    """Every answer is held against the contract (support/conforming.py)."""
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app),
+        base_url=BASE_URL,
+        headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+        timeout=30,
+        event_hooks={"response": [conforming]},
+    )
 
 
 @pytest.fixture

@@ -52,7 +52,12 @@ class DataDirectory:
         forget_state(self.path)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         forget_state(self.path)
         if self._lock is not None:
             self._lock.close()
@@ -62,7 +67,9 @@ class DataDirectory:
         file = self.path / "secrets.json"
         if file.exists():
             return LocalSecrets(**json.loads(file.read_text()))
-        made = LocalSecrets(secret_key=secrets.token_urlsafe(48), worker_token=secrets.token_urlsafe(32))
+        made = LocalSecrets(
+            secret_key=secrets.token_urlsafe(48), worker_token=secrets.token_urlsafe(32)
+        )
         write_private(file, attrs.asdict(made))
         return made
 
