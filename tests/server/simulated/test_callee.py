@@ -1,0 +1,174 @@
+"""The scripted callee: what it says to what it hears, how its words ride on its sound, what it takes for a turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.server.simulated.calling import line_to
+
+from bolti_server.simulated.callee_ear import END_OF_TURN_MS, Ear
+from bolti_server.simulated.callee_mouth import Mouth
+from bolti_server.simulated.callees import ANSWERS, BUSY, HANGS_UP, callee_of
+from bolti_server.simulated.conversation import ENGLISH, MOST_TURNS, small_talk
+from bolti_server.simulated.sound import FRAME_BYTES, FRAME_MS, SILENCE, WORDS
+from bolti_server.worker_api.messages import LineSpec
+
+LOUD = b"\0\x20" * (FRAME_BYTES // 2)
+
+
+class Scripted:
+    """A phone at whose other end somebody says these things, one a turn; None where nothing is said."""
+
+    def __init__(self, *turns: str | None) -> None:
+        self.turns = list(turns)
+        self.said: list[str] = []
+
+    async def hear_turn(self, *, patience_ms: int) -> str | None:
+        return self.turns.pop(0) if self.turns else None
+
+    async def hear_voice(self, voiced_ms: int, *, patience_ms: int) -> bool:
+        return True
+
+    async def wait(self, ms: int) -> None:
+        """Time flies."""
+
+    async def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def press(self, digits: str) -> None:
+        self.said.append(digits)
+
+
+async def said_to(*turns: str | None) -> list[str]:
+    phone = Scripted(*turns)
+    await small_talk(phone)
+    assert not phone.turns or phone.turns[0] is None
+    return phone.said
+
+
+WISH, THANKS = ENGLISH.topics
+
+
+async def test_it_asks_for_an_appointment_thanks_and_says_goodbye() -> None:
+    assert await said_to("Hello, how can I help?", "At ten?", "Good.") == [
+        WISH,
+        THANKS,
+        ENGLISH.goodbye,
+    ]
+
+
+async def test_it_answers_what_it_is_asked() -> None:
+    said = await said_to(
+        "Hello.", "What is your name?", "And which day would you like?", "Anything else?", "Fine."
+    )
+    assert said == [
+        WISH,
+        "My name is Ravi Kumar.",
+        "Tomorrow morning would be best for me.",
+        "No, that is all.",
+        THANKS,
+        ENGLISH.goodbye,
+    ]
+
+
+async def test_it_says_goodbye_to_a_goodbye() -> None:
+    assert await said_to("Hello.", "We are closed. Goodbye!") == [WISH, ENGLISH.goodbye]
+
+
+async def test_it_says_hello_first_where_nobody_speaks() -> None:
+    assert (await said_to(None, "Yes?"))[:2] == [ENGLISH.hello, WISH]
+
+
+@pytest.mark.parametrize("reply", ["What is your name?", None, "", "bye " * 3, "x" * 5_000])
+async def test_it_comes_to_an_end_with_any_agent(reply: str | None) -> None:
+    said = await said_to(*[reply] * 50) if reply is None else await _forever(reply)
+    assert said[-1] == ENGLISH.goodbye
+    assert len(said) <= MOST_TURNS + 2
+
+
+async def _forever(reply: str) -> list[str]:
+    phone = Scripted(*[reply] * 20)
+    await small_talk(phone)
+    return phone.said
+
+
+def test_a_scenario_counts_before_the_digits_and_unknown_digits_answer() -> None:
+    def of(digits: str, scenario: str | None = None) -> object:
+        spec = LineSpec(
+            kind="simulated",
+            from_number="+12025550199",
+            to_number=f"+120255501{digits}",
+            scenario=scenario,
+        )
+        return callee_of(spec)
+
+    assert of("01") is BUSY
+    assert of("42") is of("00") is ANSWERS
+    assert of("01", "hangs_up") is HANGS_UP
+    with pytest.raises(KeyError):
+        of("00", "no_such_scenario")
+
+
+async def test_each_word_rides_on_the_frame_in_which_its_sound_ends() -> None:
+    mouth = Mouth()
+    ended = mouth.say("one two three", LOUD * 13)
+    frames = [mouth.next_frame() for _ in range(14)]
+    riding = [frame.userdata.get(WORDS) for frame in frames]
+    assert [word for words in riding if words for word in words] == ["one", "two", "three"]
+    assert riding[:4] == [[], [], [], ["one"]]
+    assert riding[12] == ["three"]
+    assert riding[13] is None, "and silence carries nothing"
+    assert ended.done()
+    assert mouth.said == ["one two three"]
+
+
+async def test_a_callee_that_stops_has_said_only_what_it_said() -> None:
+    mouth = Mouth()
+    ended, never = mouth.say("one two three", LOUD * 13), mouth.say("more", LOUD)
+    for _ in range(9):
+        mouth.next_frame()
+    assert mouth.said == ["one two"]
+    mouth.stop()
+    assert ended.done()
+    assert never.done()
+    assert bytes(mouth.next_frame().data) == SILENCE
+    assert mouth.said == ["one two"]
+
+
+def test_a_short_pause_does_not_end_a_turn_and_a_long_one_does() -> None:
+    ear = Ear(reads_modem=False)
+    ear.hear(LOUD)
+    ear.hear_words("Hello")
+    pauses = END_OF_TURN_MS // FRAME_MS
+    assert not any(ear.hear(SILENCE) for _ in range(pauses - 1))
+    assert ear.is_turn_open
+    ear.hear(LOUD)
+    ear.hear_words(" there.")
+    assert ear.voiced_ms == 2 * FRAME_MS
+    assert [ear.hear(SILENCE) for _ in range(pauses)] == [False] * (pauses - 1) + [True]
+    assert ear.turns == ["Hello there."]
+    assert not ear.hear(SILENCE)
+    assert ear.heard == ["Hello there."]
+
+
+async def test_keys_reach_the_agent_and_the_callee() -> None:
+    line, pressed = line_to("00"), list[str]()
+    line.on_dtmf(pressed.append)
+    line.press("12#")
+    assert pressed == ["1", "2", "#"]
+    await line.send_dtmf("9*")
+    await line.send_dtmf("0")
+    assert line.keys == "9*0"
+
+
+async def test_a_callee_that_left_is_reported_once_also_to_who_asks_late() -> None:
+    line, left = line_to("09"), list[str]()
+    line.on_left(left.append)
+    await line.connect()
+    line._leave("remote_hangup")
+    line._leave("media_lost")
+    line.on_left(left.append)
+    await line.hangup()
+    await asyncio.sleep(0)
+    assert left == ["remote_hangup"] * 2
