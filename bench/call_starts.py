@@ -122,7 +122,9 @@ async def _prepare(dsn: str, folder: Path) -> dict[str, Any]:
                 for connection in connections if recorded else ():
                     connection.add_query_logger(note)
                 answer = await client.post(
-                    path, content=_body(), headers=_headers(plan["keys"][0], "recorded")
+                    path,
+                    content=_body(),
+                    headers=_headers(plan["keys"][0], "recorded" if recorded else "warm"),
                 )
                 assert answer.status_code == 201 or not recorded, answer.text
                 plan["statements"] = [s for s in statements if not _frames(s[0])]

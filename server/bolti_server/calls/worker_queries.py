@@ -154,7 +154,7 @@ async def claim_of_any_workspace(
                where status = 'queued' and ready_at is null and next_at is null and ended_at is null
                  and deadline_at > bolti_now()
                  and (worker_id is null and dispatch_count < $3
-                      or false and dispatched_at <= bolti_now() - $4::integer * interval '1 second')
+                      or dispatch_count = 1 and dispatched_at <= bolti_now() - $4::integer * interval '1 second')
                order by id limit $2 for no key update skip locked)
            update conversations c
            set worker_id = $1, epoch = c.epoch + 1, dispatched_at = bolti_now(),

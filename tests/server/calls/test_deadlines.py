@@ -261,6 +261,18 @@ async def test_one_poisoned_call_holds_up_no_other(
     assert await deadlines.end_overdue(world) == 1, "it is tried again"
 
 
+async def test_many_servers_give_a_lost_call_back_once(
+    world: World, desk: Desk, worker: ScriptedWorker, move_time: MoveTime
+) -> None:
+    conversation_id = await desk.placed()
+    call = await worker.claim()
+    await call.report("agent_ready")
+    await move_time(16)
+    done = await asyncio.gather(*(deadlines.end_lost(world) for _ in range(5)))
+    assert sum(done) == 1
+    assert (await row_of(world, conversation_id))["epoch"] == 2
+
+
 async def test_many_servers_end_an_overdue_call_once(
     world: World, desk: Desk, move_time: MoveTime
 ) -> None:

@@ -160,6 +160,7 @@ async def test_seconds_over_the_cap_are_not_charged(
     record = await desk.conversation(conversation_id)
     assert record["duration_seconds"] == 34
     assert record["cost"]["amount_micros"] == 30 * PRICE_PER_SECOND_MICROS
+    assert await world.db.fetchval("select billed_seconds from ledger_holds") == 30
 
 
 async def test_the_age_of_a_report_decides_its_instant_by_the_databases_clock(
