@@ -22,42 +22,43 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
 
 # POST /internal/claim  (Authorization: Bearer BOLTI_WORKER_TOKEN) -> ClaimAnswer; long poll of CLAIM_WAIT_SECONDS
-class ClaimRequest(_Message):
+class ClaimRequest(_Message, frozen=True):
     worker_id: str
     name: str
     capacity: int  # free places; the answer holds at most this many
 
 
-class Claimed(_Message):
+class Claimed(_Message, frozen=True):
     conversation_id: str
     epoch: int
     token: str  # minted for this conversation and epoch: Bearer for every call below
+    spec: CallSpec | None = None  # of a text call: it need not be asked for
 
 
-class ClaimAnswer(_Message):
+class ClaimAnswer(_Message, frozen=True):
     claimed: list[Claimed]
 
 
 # GET /internal/conversations/{id}/spec -> CallSpec
-class SttSpec(_Message):
+class SttSpec(_Message, frozen=True):
     provider: str
     model: str | None = None
     language: str | None = None
     final_delay_ms: int = 0  # simulated only: a scripted delay of the final transcript
 
 
-class RuleTool(_Message):
+class RuleTool(_Message, frozen=True):
     name: str
     arguments: dict[str, Any] = {}
 
 
-class LlmRule(_Message):
+class LlmRule(_Message, frozen=True):
     hear: str  # regular expression, searched in the last user turn, ignoring case
     say: str | None = None
     tool: RuleTool | None = None
 
 
-class LlmSpec(_Message):
+class LlmSpec(_Message, frozen=True):
     provider: str
     model: str | None = None
     temperature: float | None = None
@@ -67,7 +68,7 @@ class LlmSpec(_Message):
     first_token_delay_ms: int = 0  # simulated only
 
 
-class TtsSpec(_Message):
+class TtsSpec(_Message, frozen=True):
     provider: str
     model: str | None = None
     voice: str | None = None
@@ -75,14 +76,14 @@ class TtsSpec(_Message):
     first_audio_delay_ms: int = 0  # simulated only
 
 
-class TurnSpec(_Message):
+class TurnSpec(_Message, frozen=True):
     endpointing_min_delay_ms: int = 300
     endpointing_max_delay_ms: int = 1000
     is_interruption_enabled: bool = True
     interruption_min_duration_ms: int = 300
 
 
-class ToolSpec(_Message):
+class ToolSpec(_Message, frozen=True):
     """What the LLM sees of a tool: name, description and parameters only."""
 
     name: str
@@ -92,21 +93,25 @@ class ToolSpec(_Message):
     timeout_ms: int = 15000
 
 
-class LineSpec(_Message):
+class LineSpec(_Message, frozen=True):
     kind: Literal["simulated"]
     from_number: str
     to_number: str
-    scenario: str | None = None  # name of a built-in callee; None: the last two digits of to_number choose
+    scenario: str | None = (
+        None  # name of a built-in callee; None: the last two digits of to_number choose
+    )
+    script: str | None = None  # a scenario in YAML, checked at the edge; then it is the callee
+    is_text: bool = False  # words alone, in virtual time
 
 
-class SpokenTurn(_Message):
+class SpokenTurn(_Message, frozen=True):
     """A turn of the transcript so far, for an agent that replaces another."""
 
     role: str
     text: str
 
 
-class CallSpec(_Message):
+class CallSpec(_Message, frozen=True):
     conversation_id: str
     epoch: int
     direction: Literal["outbound", "inbound", "web"]
@@ -124,24 +129,26 @@ class CallSpec(_Message):
     line: LineSpec
     ring_timeout_seconds: int
     max_duration_seconds: int
-    is_cap_shortened: bool  # the balance had shortened the cap: at the cap the code is credits_exhausted
+    is_cap_shortened: (
+        bool  # the balance had shortened the cap: at the cap the code is credits_exhausted
+    )
     silence_timeout_seconds: int
     is_recording_enabled: bool
     transcript_so_far: list[SpokenTurn] = []
 
 
 # POST /internal/conversations/{id}/dial-intent -> DialIntentAnswer, or 409 to anyone but the nonce that won
-class DialIntent(_Message):
+class DialIntent(_Message, frozen=True):
     epoch: int
     nonce: str  # of the process; the same nonce gets `send` again
 
 
-class DialIntentAnswer(_Message):
+class DialIntentAnswer(_Message, frozen=True):
     answer: Literal["send"]
 
 
 # POST /internal/conversations/{id}/reports -> ReportsAnswer
-class TurnLatency(_Message):
+class TurnLatency(_Message, frozen=True):
     """Milliseconds; None where the session reported nothing (e.g. a greeting has no end of turn)."""
 
     end_of_turn_ms: int | None = None
@@ -152,7 +159,7 @@ class TurnLatency(_Message):
     end_to_end_ms: int | None = None
 
 
-class ToolCallReport(_Message):
+class ToolCallReport(_Message, frozen=True):
     name: str
     arguments: dict[str, Any]
     result: Any = None
@@ -160,7 +167,7 @@ class ToolCallReport(_Message):
     duration_ms: int = 0
 
 
-class TurnReport(_Message):
+class TurnReport(_Message, frozen=True):
     """One side spoke once. Times are ms since the answer; `text` is as heard (cut where it was interrupted)."""
 
     turn_index: int
@@ -174,7 +181,7 @@ class TurnReport(_Message):
     dtmf: str | None = None
 
 
-class UsageReport(_Message):
+class UsageReport(_Message, frozen=True):
     """Used of one model; counts that do not apply are 0."""
 
     component: Literal["stt", "llm", "tts"]
@@ -186,7 +193,7 @@ class UsageReport(_Message):
     audio_ms: int = 0
 
 
-class EndReport(_Message):
+class EndReport(_Message, frozen=True):
     """`code` is a hangup code of product.md (`calls.lifecycle` knows them all)."""
 
     code: str
@@ -195,12 +202,13 @@ class EndReport(_Message):
     provider_code: str | None = None
     usage: list[UsageReport] = []
     has_recording: bool = False
+    virtual_ms: int | None = None  # of a text line alone: from the answer to the end, in its own time
 
 
 ReportType = Literal["agent_ready", "ringing", "answered", "turn", "tool_call", "ended"]
 
 
-class Report(_Message):
+class Report(_Message, frozen=True):
     """`at_ms`: milliseconds that had passed on the worker since the report was made, when it was sent (age), so that
     the server's clock alone decides instants. Exactly the member that belongs to `type` is set."""
 
@@ -212,43 +220,45 @@ class Report(_Message):
     ended: EndReport | None = None
 
 
-class Reports(_Message):
+class Reports(_Message, frozen=True):
     epoch: int
     reports: list[Report]
 
 
-class ReportsAnswer(_Message):
+class ReportsAnswer(_Message, frozen=True):
     applied_through: int  # everything up to this number is kept: the spool may drop it
     wanted: int | None = None  # a gap: send again from this number
 
 
 # POST /internal/conversations/{id}/tools -> ToolAnswer   (the server sends the request; secrets never reach a worker)
-class ToolRequest(_Message):
+class ToolRequest(_Message, frozen=True):
     epoch: int
     tool_call_id: str  # made by the worker; a repeat gets the first result
     name: str
     arguments: dict[str, Any]
 
 
-class ToolAnswer(_Message):
+class ToolAnswer(_Message, frozen=True):
     result: Any
     is_error: bool
     duration_ms: int
 
 
-# GET /internal/conversations/{id}/commands?epoch=&after= -> CommandsAnswer; long poll of HEARTBEAT_WAIT_SECONDS, the heartbeat
-class Command(_Message):
+# GET /internal/conversations/{id}/commands?epoch=&after= -> CommandsAnswer; long poll of HEARTBEAT_WAIT_SECONDS: heartbeat
+class Command(_Message, frozen=True):
     number: int
     type: Literal["end", "say_then_end", "drain"]
     text: str | None = None
     code: str | None = None  # the hangup code that the worker shall report, e.g. ended_by_user
 
 
-class CommandsAnswer(_Message):
+class CommandsAnswer(_Message, frozen=True):
     commands: list[Command]
-    is_over: bool = False  # the server has closed this conversation or another epoch owns it: hang up, stop
+    is_over: bool = (
+        False  # the server has closed this conversation or another epoch owns it: hang up, stop
+    )
 
 
 # PUT /internal/conversations/{id}/recording?epoch=   body: Ogg/Opus bytes -> RecordingAnswer; repeating is safe
-class RecordingAnswer(_Message):
+class RecordingAnswer(_Message, frozen=True):
     bytes: int

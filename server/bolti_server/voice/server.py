@@ -1,0 +1,48 @@
+"""What a call needs of the server: the boundary of the worker's process. `worker_api.client.CallClient` implements it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from bolti_server.worker_api.messages import (
+    Command,
+    EndReport,
+    ReportType,
+    ToolAnswer,
+    ToolCallReport,
+    TurnReport,
+)
+
+
+class CallServer(Protocol):
+    async def dial_intent(self) -> None:
+        """Returns when this process may dial, once. Raises CallLost or ServerUnreachable: then nothing may be dialed."""
+        ...
+
+    def report(
+        self,
+        report_type: ReportType,
+        *,
+        turn: TurnReport | None = None,
+        tool_call: ToolCallReport | None = None,
+        ended: EndReport | None = None,
+        age_seconds: float = 0.0,
+    ) -> None:
+        """Kept until the server has it; never waits. `age_seconds`: how long ago what it tells happened."""
+        ...
+
+    async def call_tool(
+        self, tool_call_id: str, name: str, arguments: dict[str, Any], timeout_seconds: float
+    ) -> ToolAnswer:
+        """Runs a workspace's tool on the server. Where that fails the answer says so; it does not raise."""
+        ...
+
+    def commands(self) -> AsyncIterator[Command]:
+        """The heartbeat; iterate it for the whole call. It ends when the call is not this worker's any more."""
+        ...
+
+    def recording_file(self) -> Path:
+        """Where to record to. What is there when the call is over is uploaded."""
+        ...
