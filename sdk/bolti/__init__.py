@@ -1,3 +1,218 @@
-"""Place and follow phone calls made by voice agents."""
+"""Place and follow phone calls made by voice agents.
 
-__version__ = "0.1.0"
+```python
+from bolti import Bolti
+
+bolti = Bolti()
+call = bolti.agents.outbound_call("agent_…", to_number="+12025550100")
+print(bolti.conversations.wait_until_ended(call.conversation_id).hangup)
+```
+
+`Bolti` and `AsyncBolti` are the same client, one of them to `await`. Everything public is named here; modules that start
+with an underscore are not for you.
+"""
+
+from importlib.metadata import version
+
+from bolti import webhooks
+from bolti._answers import Conversation, ConversationSummary, Transcript
+from bolti._async.client import AsyncBolti
+from bolti._async.pages import AsyncListing, AsyncPage
+from bolti._async.streams import AsyncEventStream
+from bolti._errors import (
+    AgentInactive,
+    ApiError,
+    BadRequest,
+    BodyTooLarge,
+    BoltiError,
+    CalleeAlreadyInCall,
+    ConcurrencyLimitReached,
+    ConfigurationError,
+    Conflict,
+    ConnectionFailed,
+    DatabaseUnavailable,
+    DestinationNotAllowed,
+    Forbidden,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    InsufficientScope,
+    InternalError,
+    InvalidPhoneNumber,
+    MalformedJson,
+    MethodNotAllowed,
+    MissingVariables,
+    NameTaken,
+    NotAcceptable,
+    NotFound,
+    NumberNotAssigned,
+    OutsideCallingWindow,
+    PaymentRequired,
+    RangeNotSatisfiable,
+    RateLimited,
+    RecordingNotAvailable,
+    ServerError,
+    TimedOut,
+    TooManyRequests,
+    Unauthenticated,
+    UnexpectedAnswer,
+    Unprocessable,
+    UnsupportedMediaType,
+    ValidationFailed,
+    WaitTimedOut,
+    WebhookVerificationFailed,
+)
+from bolti._events import AnyEvent, ConversationEvent
+from bolti._models import (
+    Agent,
+    AgentPhoneNumber,
+    ApiKey,
+    ApiKeyCreated,
+    Balance,
+    Catalogue,
+    CreditsLowEvent,
+    Event,
+    Hangup,
+    Health,
+    LedgerTransaction,
+    Number,
+    OutboundCall,
+    ProblemFault,
+    ScheduledCallEvent,
+    TestPingEvent,
+    Tool,
+    ToolCallEvent,
+    ToolTestResult,
+    Turn,
+    TurnEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEndpointCreated,
+    WebhookEndpointEvent,
+    Workspace,
+)
+from bolti._requests import (
+    AgentCreate,
+    AgentLimitsInput,
+    AgentUpdate,
+    HttpHeaderInput,
+    LlmRuleInput,
+    LlmRuleToolInput,
+    LlmSettingsInput,
+    Simulation,
+    SttSettingsInput,
+    ToolAuthorization,
+    ToolCreate,
+    ToolUpdate,
+    TtsSettingsInput,
+    TurnSettingsInput,
+    WebhookEndpointUpdate,
+    WorkspaceUpdate,
+)
+from bolti._sync.client import Bolti
+from bolti._sync.pages import Page
+from bolti._sync.streams import EventStream
+
+__version__ = version("bolti")
+
+__all__ = [
+    # clients
+    "Bolti",
+    "AsyncBolti",
+    "Page",
+    "AsyncPage",
+    "AsyncListing",
+    "EventStream",
+    "AsyncEventStream",
+    "webhooks",
+    # answers
+    "Agent",
+    "AgentPhoneNumber",
+    "ApiKey",
+    "ApiKeyCreated",
+    "Balance",
+    "Catalogue",
+    "Conversation",
+    "ConversationSummary",
+    "Hangup",
+    "Health",
+    "LedgerTransaction",
+    "Number",
+    "OutboundCall",
+    "Tool",
+    "ToolTestResult",
+    "Transcript",
+    "Turn",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEndpointCreated",
+    "Workspace",
+    # events
+    "AnyEvent",
+    "ConversationEvent",
+    "TurnEvent",
+    "ToolCallEvent",
+    "ScheduledCallEvent",
+    "CreditsLowEvent",
+    "WebhookEndpointEvent",
+    "TestPingEvent",
+    "Event",
+    # requests
+    "AgentCreate",
+    "AgentUpdate",
+    "AgentLimitsInput",
+    "HttpHeaderInput",
+    "LlmRuleInput",
+    "LlmRuleToolInput",
+    "LlmSettingsInput",
+    "Simulation",
+    "SttSettingsInput",
+    "ToolAuthorization",
+    "ToolCreate",
+    "ToolUpdate",
+    "TtsSettingsInput",
+    "TurnSettingsInput",
+    "WebhookEndpointUpdate",
+    "WorkspaceUpdate",
+    # errors
+    "BoltiError",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "TimedOut",
+    "WaitTimedOut",
+    "UnexpectedAnswer",
+    "WebhookVerificationFailed",
+    "ApiError",
+    "BadRequest",
+    "ValidationFailed",
+    "MalformedJson",
+    "InvalidPhoneNumber",
+    "MissingVariables",
+    "Unauthenticated",
+    "PaymentRequired",
+    "Forbidden",
+    "InsufficientScope",
+    "NumberNotAssigned",
+    "DestinationNotAllowed",
+    "NotFound",
+    "RecordingNotAvailable",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "Conflict",
+    "AgentInactive",
+    "CalleeAlreadyInCall",
+    "IdempotencyInProgress",
+    "NameTaken",
+    "BodyTooLarge",
+    "UnsupportedMediaType",
+    "RangeNotSatisfiable",
+    "Unprocessable",
+    "IdempotencyMismatch",
+    "OutsideCallingWindow",
+    "TooManyRequests",
+    "RateLimited",
+    "ConcurrencyLimitReached",
+    "ServerError",
+    "InternalError",
+    "DatabaseUnavailable",
+    "ProblemFault",
+]

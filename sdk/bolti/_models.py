@@ -38,8 +38,8 @@ Scope = Literal[
 """What a key may do. Each operation names the one it needs (`x-scope`)."""
 
 
-BuiltInTool = Literal["cut_call"]
-"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done."""
+BuiltInTool = Literal["cut_call", "transfer_call", "schedule_callback", "send_dtmf"]
+"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets` and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus."""
 
 
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -65,9 +65,30 @@ WhenLimited = Literal["refuse", "queue"]
 
 
 SimulationScenario = Literal[
-    "answers", "busy", "no_answer", "declined", "invalid_number", "hangs_up", "talks_over"
+    "answers",
+    "busy",
+    "no_answer",
+    "declined",
+    "invalid_number",
+    "unreachable",
+    "voicemail",
+    "hangs_up",
+    "talks_over",
+    "silent",
+    "menu",
+    "provider_unavailable",
+    "provider_rate_limited",
+    "late_answer",
+    "noisy",
+    "line_lost",
+    "asks_for_callback",
+    "stop_calling",
 ]
-"""A built-in callee of the simulated network. `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `hangs_up` in mid-sentence; `talks_over` the agent."""
+"""A built-in callee of the simulated network, in the order of the numbers +12025550100 to …0117 which are theirs: `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `unreachable`; `voicemail` with a beep; `hangs_up` in mid-sentence; `talks_over` the agent; `silent`; `menu` that wants keys; `provider_unavailable` (503); `provider_rate_limited` (429); `late_answer` after 20 s; `noisy` line; `line_lost` after dialing (its outcome is unknown); `asks_for_callback`; `stop_calling`: does not want to be called."""
+
+
+SimulationLine = Literal["audio", "text"]
+"""How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line"."""
 
 
 ConversationStatus = Literal[
@@ -273,6 +294,7 @@ ProblemCode = Literal[
     "idempotency_in_progress",
     "idempotency_mismatch",
     "name_taken",
+    "precondition_failed",
     "range_not_satisfiable",
     "body_too_large",
     "unsupported_media_type",
@@ -320,14 +342,6 @@ class Workspace(Model):
     """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
 
 
-class WorkspaceUpdate(Model):
-    """What shall change; what is left out stays."""
-
-    name: str | None = None
-    """A name for people; not only blanks."""
-    max_concurrent_calls: int | None = None
-
-
 class ApiKey(Model):
     """An API key, without the secret."""
 
@@ -346,17 +360,6 @@ class ApiKey(Model):
     """An instant (RFC 3339, UTC with `Z`), or null for what has not happened."""
     last_used_at: str | None
     """An instant (RFC 3339, UTC with `Z`), or null for what has not happened."""
-
-
-class ApiKeyCreate(Model):
-    """A key to make."""
-
-    name: str
-    """A name for people; not only blanks."""
-    scopes: list[Scope] | None = None
-    """What it may do; left out or null, everything that the key which makes it may do."""
-    expires_at: str | None = None
-    """When it stops working (RFC 3339 with any offset); null for never."""
 
 
 class ApiKeyCreated(Model):
@@ -402,34 +405,12 @@ class SttSettings(Model):
     """A scripted delay of the `simulated` provider in milliseconds; other providers ignore it."""
 
 
-class SttSettingsInput(Model):
-    """Speech to text. Left out of a new agent, this is Deepgram's `nova-3`."""
-
-    provider: str
-    """Name of a provider as in the catalogue. Checked against the catalogue when the agent is saved."""
-    model: str | None = None
-    """Name of a model as in the catalogue; null for the provider's default."""
-    language: str | None = None
-    """A language, BCP 47, or `multi` where the model knows it; null for the agent's primary language."""
-    final_delay_ms: int = 0
-    """A scripted delay of the `simulated` provider in milliseconds; other providers ignore it."""
-
-
 class LlmRuleTool(Model):
     """The tool that a rule calls."""
 
     name: str
     """A built-in tool or one of the agent's tools."""
     arguments: dict[str, Any]
-    """Any JSON object."""
-
-
-class LlmRuleToolInput(Model):
-    """The tool that a rule calls."""
-
-    name: str
-    """What the model calls the tool. Snake case, unique in the workspace."""
-    arguments: dict[str, Any] = {}
     """Any JSON object."""
 
 
@@ -441,16 +422,6 @@ class LlmRule(Model):
     say: str | None
     """Text for the model or the caller, or null for none."""
     tool: LlmRuleTool | None
-
-
-class LlmRuleInput(Model):
-    """What the `simulated` language model does when it hears something; the first that matches counts."""
-
-    hear: str
-    """Regular expression, searched in the last user turn, ignoring case."""
-    say: str | None = None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-    tool: LlmRuleToolInput | None = None
 
 
 class LlmSettings(Model):
@@ -472,25 +443,6 @@ class LlmSettings(Model):
     """A scripted delay of the `simulated` provider in milliseconds; other providers ignore it."""
 
 
-class LlmSettingsInput(Model):
-    """The language model. Left out of a new agent, this is OpenAI's `gpt-4.1`."""
-
-    provider: str
-    """Name of a provider as in the catalogue. Checked against the catalogue when the agent is saved."""
-    model: str | None = None
-    """Name of a model as in the catalogue; null for the provider's default."""
-    temperature: float | None = None
-    """Null for the model's own."""
-    base_url: str | None = None
-    """An OpenAI-compatible server instead of the provider's own; only those that the operator allows."""
-    rules: list[LlmRuleInput] = Field([], validate_default=True)
-    """`simulated` only: what it says and does."""
-    default_reply: str | None = None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-    first_token_delay_ms: int = 0
-    """A scripted delay of the `simulated` provider in milliseconds; other providers ignore it."""
-
-
 class TtsSettings(Model):
     """Text to speech."""
 
@@ -503,21 +455,6 @@ class TtsSettings(Model):
     speed: float | None
     """1 is the voice's own."""
     first_audio_delay_ms: int
-    """A scripted delay of the `simulated` provider in milliseconds; other providers ignore it."""
-
-
-class TtsSettingsInput(Model):
-    """Text to speech. Left out of a new agent, this is Cartesia's `sonic-3`."""
-
-    provider: str
-    """Name of a provider as in the catalogue. Checked against the catalogue when the agent is saved."""
-    model: str | None = None
-    """Name of a model as in the catalogue; null for the provider's default."""
-    voice: str | None = None
-    """A voice of the catalogue; null for the default. `simulated` knows `speech` and `modem`."""
-    speed: float | None = None
-    """1 is the voice's own; null leaves it."""
-    first_audio_delay_ms: int = 0
     """A scripted delay of the `simulated` provider in milliseconds; other providers ignore it."""
 
 
@@ -534,17 +471,34 @@ class TurnSettings(Model):
     """Speech shorter than this does not interrupt."""
 
 
-class TurnSettingsInput(Model):
-    """When the agent takes its turn and when it gives way."""
+VoicemailBehaviour = Literal["hang_up", "leave_message", "continue"]
+"""What the agent does when a mailbox has answered. `hang_up`; `leave_message`: it waits for the beep, leaves the message and hangs up; `continue`: it goes on as with a person."""
 
-    endpointing_min_delay_ms: int = 300
-    """Least silence that ends a turn."""
-    endpointing_max_delay_ms: int = 1000
-    """Most silence waited for; not below the least."""
-    is_interruption_enabled: bool = True
-    """Whether the callee can talk over the agent."""
-    interruption_min_duration_ms: int = 300
-    """Speech shorter than this does not interrupt."""
+
+class VoicemailSettings(Model):
+    """What the agent does with a mailbox."""
+
+    behaviour: VoicemailBehaviour | str
+    message: str | None
+    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
+
+
+class SilencePrompt(Model):
+    """What the agent says when nobody speaks: after half of `silence_timeout_seconds`, and again after half of what is left. Pauses shorter than 3 s are never filled, and a prompt does not put off the time-out."""
+
+    times: int
+    """How often in one silence, at most; 0: never."""
+    text: str | None
+    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
+
+
+class TransferTarget(Model):
+    """Where `transfer_call` may hand a call to."""
+
+    name: str
+    """What the language model calls it."""
+    phone_number: str
+    """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
 
 
 class AgentLimits(Model):
@@ -555,17 +509,6 @@ class AgentLimits(Model):
     silence_timeout_seconds: int
     """Nobody spoke for so long."""
     ring_timeout_seconds: int
-    """Longest ringing."""
-
-
-class AgentLimitsInput(Model):
-    """What ends a call if nothing else does."""
-
-    max_duration_seconds: int = 600
-    """Longest call, from the answer."""
-    silence_timeout_seconds: int = 20
-    """Nobody spoke for so long."""
-    ring_timeout_seconds: int = 30
     """Longest ringing."""
 
 
@@ -600,6 +543,12 @@ class AgentConfiguration(Model):
     """Built-in tools that the agent has."""
     tool_ids: list[str]
     """Workspace tools that it has."""
+    voicemail: VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    """Whether the agent listens for a mailbox after the answer."""
+    silence_prompt: SilencePrompt
+    transfer_targets: list[TransferTarget]
+    """Where `transfer_call` may hand a call to."""
 
 
 class Agent(Model):
@@ -645,74 +594,12 @@ class Agent(Model):
     """Built-in tools that the agent has."""
     tool_ids: list[str]
     """Workspace tools that it has."""
-
-
-class AgentCreate(Model):
-    """An agent to make. Only `name` is needed. `{{ name }}` and `{{ name | default: "there" }}` in its texts are variables."""
-
-    name: str
-    """A name for people; not only blanks."""
-    is_active: bool = True
-    system_prompt: str = ""
-    """Text for the model or the caller."""
-    first_message: str | None = None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-    persona: str | None = None
-    """Text for the model or the caller, or null for none."""
-    goal: str | None = None
-    """Text for the model or the caller, or null for none."""
-    guardrails: str | None = None
-    """Text for the model or the caller, or null for none."""
-    primary_language: str = "en-US"
-    """A language, BCP 47."""
-    timezone: str = "UTC"
-    """Name of a time zone in the IANA database."""
-    stt: SttSettingsInput | None = None
-    llm: LlmSettingsInput | None = None
-    tts: TtsSettingsInput | None = None
-    turn: TurnSettingsInput | None = None
-    limits: AgentLimitsInput | None = None
-    is_recording_enabled: bool = True
-    disclosure_text: str | None = None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-    built_in_tools: list[BuiltInTool] = ["cut_call"]
-    """Built-in tools that the agent has."""
-    tool_ids: list[str] = []
-    """Workspace tools that it has."""
-
-
-class AgentUpdate(Model):
-    """What shall change; what is left out stays. Null clears what can be null. Settings objects (`stt`, `llm`, `tts`, `turn`, `limits`) and lists are replaced whole."""
-
-    name: str | None = None
-    """A name for people; not only blanks."""
-    is_active: bool | None = None
-    system_prompt: str | None = None
-    """Text for the model or the caller."""
-    first_message: str | None = None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-    persona: str | None = None
-    """Text for the model or the caller, or null for none."""
-    goal: str | None = None
-    """Text for the model or the caller, or null for none."""
-    guardrails: str | None = None
-    """Text for the model or the caller, or null for none."""
-    primary_language: str | None = None
-    """A language, BCP 47."""
-    timezone: str | None = None
-    """Name of a time zone in the IANA database."""
-    stt: SttSettingsInput | None = None
-    llm: LlmSettingsInput | None = None
-    tts: TtsSettingsInput | None = None
-    turn: TurnSettingsInput | None = None
-    limits: AgentLimitsInput | None = None
-    is_recording_enabled: bool | None = None
-    disclosure_text: str | None = None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-    built_in_tools: list[BuiltInTool] | None = None
-    """Built-in tools that the agent has."""
-    tool_ids: list[str] | None = None
-    """Workspace tools that it has."""
+    voicemail: VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    """Whether the agent listens for a mailbox after the answer."""
+    silence_prompt: SilencePrompt
+    transfer_targets: list[TransferTarget]
+    """Where `transfer_call` may hand a call to."""
 
 
 class AgentPage(Model):
@@ -721,6 +608,52 @@ class AgentPage(Model):
     data: list[Agent]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+class AgentVersion(Model):
+    """A frozen configuration of an agent."""
+
+    agent_id: str
+    """Id of an agent."""
+    version: int
+    is_current: bool
+    """Whether new calls use it."""
+    restored_from: int | None
+    """The version that this one was made from by restoring it."""
+    created_at: str
+    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
+    required_variables: list[str]
+    """Variables without a default in its texts."""
+    configuration: AgentConfiguration
+
+
+class AgentVersionPage(Model):
+    """A page of versions, newest first."""
+
+    data: list[AgentVersion]
+    next: str | None
+    """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+class AgentVersionChange(Model):
+    """A field that is not the same in two versions. A list counts as one value."""
+
+    path: str
+    """JSON pointer into the configuration."""
+    from_: Any = Field(..., alias="from")
+    """Any JSON value."""
+    to: Any
+    """Any JSON value."""
+
+
+class AgentVersionChanges(Model):
+    """What is different between two versions, in the order of the configuration."""
+
+    agent_id: str
+    """Id of an agent."""
+    from_version: int
+    to_version: int
+    changes: list[AgentVersionChange]
 
 
 class AgentReference(Model):
@@ -737,25 +670,6 @@ class HttpHeader(Model):
 
     name: str
     value: str
-
-
-class HttpHeaderInput(Model):
-    """A header of a tool's request. The value may hold `{{ variables }}`."""
-
-    name: str
-    value: str
-
-
-class ToolAuthorization(Model):
-    """How the tool's request proves itself. Write-only: secrets are kept encrypted and never shown. Exactly the members that belong to `kind` are given."""
-
-    kind: ToolAuthorizationKind
-    token: str | None = None
-    username: str | None = None
-    password: str | None = None
-    name: str | None = None
-    value: str | None = None
-    secret: str | None = None
 
 
 class ToolAuthorizationSummary(Model):
@@ -789,65 +703,12 @@ class Tool(Model):
     """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
 
 
-class ToolCreate(Model):
-    """A tool to make."""
-
-    name: str
-    """What the model calls the tool. Snake case, unique in the workspace."""
-    description: str
-    """Tells the model what the tool does and when to use it."""
-    url: str
-    """Where the tool's request goes. May hold `{{ variables }}` and the model's arguments by name."""
-    method: HttpMethod = "GET"
-    timeout_ms: int = 15000
-    headers: list[HttpHeaderInput] = Field([], validate_default=True)
-    """Sent with every request."""
-    body_template: str | None = None
-    """The body, with `{{ variables }}`; null sends the model's arguments as JSON. None for GET and DELETE."""
-    input_schema: dict[str, Any] = {"type": "object", "properties": {}}
-    """The parameters that the model fills in: a JSON Schema (the subset of OpenAI's function calling)."""
-    authorization: ToolAuthorization | None = None
-    response_mapping: dict[str, Any] | None = None
-    """What of the tool's answer the model gets: names with JSON pointers (RFC 6901) into the JSON body. Null: the whole body."""
-
-
-class ToolUpdate(Model):
-    """What shall change; what is left out stays. Null clears what can be null. Lists and objects are replaced whole."""
-
-    name: str | None = None
-    """What the model calls the tool. Snake case, unique in the workspace."""
-    description: str | None = None
-    """Tells the model what the tool does and when to use it."""
-    url: str | None = None
-    """Where the tool's request goes. May hold `{{ variables }}` and the model's arguments by name."""
-    method: HttpMethod | None = None
-    timeout_ms: int | None = None
-    headers: list[HttpHeaderInput] | None = None
-    """Sent with every request."""
-    body_template: str | None = None
-    """Text for the model or the caller, or null for none."""
-    input_schema: dict[str, Any] | None = None
-    """Any JSON object."""
-    authorization: ToolAuthorization | None = None
-    response_mapping: dict[str, Any] | None = None
-    """What of the tool's answer the model gets: names with JSON pointers (RFC 6901) into the JSON body. Null: the whole body."""
-
-
 class ToolPage(Model):
     """A page of tools, newest first."""
 
     data: list[Tool]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
-
-
-class ToolTestRequest(Model):
-    """A trial of a tool. The real request is sent, over the same code as in a call."""
-
-    arguments: dict[str, Any] = {}
-    """What the model would have filled in."""
-    variable_values: dict[str, str | int | float | bool] = {}
-    """Values for the `{{ variables }}` of the agent, by name."""
 
 
 class ToolTestSentRequest(Model):
@@ -965,14 +826,6 @@ class AgentPhoneNumber(Model):
     """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
 
 
-class AssignPhoneNumberRequest(Model):
-    """A number for an agent. One that is with another agent moves here; calls in progress keep their agent."""
-
-    number_id: str
-    """Id of a phone number that the workspace controls."""
-    direction: NumberDirection = "both"
-
-
 class AgentPhoneNumberPage(Model):
     """A page of an agent's numbers, newest first."""
 
@@ -981,33 +834,34 @@ class AgentPhoneNumberPage(Model):
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
 
 
-class Simulation(Model):
-    """What the simulated network does with this call. Refused (400) where the from-number is a real one."""
-
-    scenario: SimulationScenario
+SimulationVerdict = Literal["passed", "failed"]
+"""Whether a call did what its scenario expects."""
 
 
-class OutboundCallRequest(Model):
-    """A call to place. Only `to_number` is always needed."""
+class SimulationExpectation(Model):
+    """One expectation of a scenario, and what became of it."""
 
-    to_number: str
-    """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
-    agent_phone_number_id: str | None = None
-    """The number to call from. May be left out where the agent has exactly one for outbound calls."""
-    variable_values: dict[str, str | int | float | bool] = {}
-    """Values for the `{{ variables }}` of the agent, by name."""
-    scheduled_at: str | None = None
-    """When to call (RFC 3339); null for now. A time without an offset needs `timezone`."""
-    timezone: str | None = None
-    """IANA zone of a `scheduled_at` without offset."""
-    max_duration_seconds: int | None = None
-    """Longest call from the answer; null for the agent's limit. The balance may shorten it."""
-    when_limited: WhenLimited = "refuse"
-    queue_timeout_seconds: int | None = None
-    """With `when_limited: queue`: how long to wait before the call ends as `expired`; null for an hour."""
-    allow_concurrent_to_callee: bool = False
-    """Call even while another call of this workspace to the same number is live."""
-    simulation: Simulation | None = None
+    kind: str
+    """As the scenario names it."""
+    line: int
+    """Where it stands in the script, from 1."""
+    expected: str
+    """The expectation in words."""
+    is_met: bool | None
+    """Null before the end of the call, and where the call has nothing to judge it by."""
+    detail: str | None
+    """What there was instead."""
+
+
+class SimulationResult(Model):
+    """The scenario of a call, and whether the call did what it expects."""
+
+    name: str
+    script: str
+    """The YAML as it was given."""
+    verdict: SimulationVerdict | str | None
+    """Null before the end of the call."""
+    expectations: list[SimulationExpectation]
 
 
 class OutboundCall(Model):
@@ -1173,6 +1027,8 @@ class ConversationSummary(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
+    line: SimulationLine | str
+    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
     agent: AgentReference
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
@@ -1222,6 +1078,8 @@ class Conversation(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
+    line: SimulationLine | str
+    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
     agent: AgentReference
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
@@ -1258,6 +1116,8 @@ class Conversation(Model):
     recording_url: str | None
     """A signed link that works for a short time; null where there is no recording."""
     analysis_status: ArtifactStatus | str
+    simulation: SimulationResult | None
+    """The scenario that the call was placed with, judged; null where it had none of your own."""
     transcript: list[Turn]
     """The turns so far."""
     usage: list[UsageItem]
@@ -1270,13 +1130,6 @@ class ConversationPage(Model):
     data: list[ConversationSummary]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
-
-
-class EndRequest(Model):
-    """How to end a live call."""
-
-    say: str | None = None
-    """Spoken before the agent hangs up; null hangs up at once."""
 
 
 class EventData(Model):
@@ -1526,30 +1379,6 @@ class WebhookEndpoint(Model):
     """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
 
 
-class WebhookEndpointCreate(Model):
-    """An endpoint to make."""
-
-    url: str
-    """Where webhooks are sent. HTTPS; HTTP is accepted with a warning. No private or local address."""
-    event_types: list[WebhookEventType]
-    """What it wants to hear of, from now on."""
-    description: str = ""
-    has_legacy_headers: bool = False
-    """Also send the product's earlier headers `X-Voiceai-Event` and `X-Voiceai-Signature`."""
-
-
-class WebhookEndpointUpdate(Model):
-    """What shall change; what is left out stays."""
-
-    url: str | None = None
-    """Where webhooks are sent. HTTPS; HTTP is accepted with a warning. No private or local address."""
-    event_types: list[WebhookEventType] | None = None
-    """What it wants to hear of; a type that is new here counts from now on."""
-    description: str | None = None
-    status: WebhookEndpointStatus | None = None
-    has_legacy_headers: bool | None = None
-
-
 class WebhookEndpointCreated(Model):
     """A new endpoint with its signing secret, which is shown this once."""
 
@@ -1654,6 +1483,8 @@ class Problem(Model):
     """With `outside_calling_window`."""
     recording_status: str | None = None
     """With `recording_not_available`."""
+    current_version: int | None = None
+    """With `precondition_failed`: the version that the agent is in."""
 
 
 class CatalogueProvider(Model):

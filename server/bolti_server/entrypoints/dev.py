@@ -1,35 +1,24 @@
-"""`bolti-server dev`: embedded PostgreSQL, the server in this process, one worker child, and what a newcomer needs.
+"""`bolti-server dev`: takes the data folder and the port, and starts PostgreSQL while the server's code is still loading.
 
-Rule: what dies here is started again (worker, PostgreSQL), and what is killed from outside (this process) leaves nothing
-that the next start can't pick up: PostgreSQL lives in a session of its own, and an orphaned worker finishes its calls.
+Rule: what the user can mend (port taken, already running, no PostgreSQL) is said at once, in words. The rest is in
+`dev_server.py`, which costs a second and a half to import: the time in which initdb makes a database.
 """
 
 from __future__ import annotations
 
-import asyncio
+import importlib
 import os
-import signal
 import socket
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import attrs
 from rich.console import Console
 
-from bolti._profile import write_profile
 from bolti_server.base.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from bolti_server.base.settings import Settings, default_data_dir
+from bolti_server.base.settings import default_data_dir
 from bolti_server.bootstrap.local import DataDirectory, DataDirectoryTaken
-from bolti_server.bootstrap.seeding import Seeded, seed
-from bolti_server.bootstrap.web import build_app, open_world
-from bolti_server.entrypoints.serve import HttpServer
-from bolti_server.entrypoints.worker_child import WorkerChild
-from bolti_server.migrations.runner import migrate
 
-DATABASE_WATCH_SECONDS = 0.5
-
-console = Console(
-    stderr=True, highlight=False, soft_wrap=True
-)  # people copy lines: they stay whole
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class PortTaken(Exception):
@@ -41,11 +30,32 @@ def run(*, data_dir: Path | None, port: int, worker_capacity: int, no_profile: b
     folder = (data_dir or default_data_dir()).expanduser().resolve()
     try:
         with DataDirectory(folder) as directory, _listen(port) as listener:
-            asyncio.run(_dev(directory, listener, worker_capacity, writes_profile=not no_profile))
+            _run(directory, listener, worker_capacity, writes_profile=not no_profile)
     except (DataDirectoryTaken, PortTaken, EmbeddedPostgresError) as problem:
         console.print(f"[red]{problem}[/red]")
         return 2
     return 0
+
+
+def _run(
+    directory: DataDirectory, listener: socket.socket, worker_capacity: int, *, writes_profile: bool
+) -> None:
+    postgres = None if os.environ.get("BOLTI_DATABASE_URL") else EmbeddedPostgres(directory.path)
+    with ThreadPoolExecutor(1, "postgres") as thread:
+        starting: Future[str] | None = None if postgres is None else thread.submit(postgres.start)
+        try:
+            server = importlib.import_module("bolti_server.entrypoints.dev_server")
+            server.run_server(
+                directory,
+                listener,
+                postgres,
+                starting,
+                worker_capacity=worker_capacity,
+                writes_profile=writes_profile,
+            )
+        finally:
+            if postgres is not None:
+                thread.submit(postgres.release).result()
 
 
 def _listen(port: int) -> socket.socket:
@@ -59,102 +69,3 @@ def _listen(port: int) -> socket.socket:
             f"Port {port} is taken. Give another one with --port (0 picks a free one)."
         ) from None
     return listener
-
-
-async def _dev(
-    directory: DataDirectory, listener: socket.socket, worker_capacity: int, *, writes_profile: bool
-) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    postgres = None if os.environ.get("BOLTI_DATABASE_URL") else EmbeddedPostgres(directory.path)
-    settings = _settings(directory, listener.getsockname()[1])
-    worker = WorkerChild(settings, capacity=worker_capacity, log_file=directory.path / "worker.log")
-    await worker.start()  # first: its imports take longer than all the rest here
-    try:
-        if postgres is not None:
-            settings = settings.model_copy(
-                update={"database_url": await asyncio.to_thread(postgres.start)}
-            )
-        await migrate(settings.database_url or "")
-        async with open_world(settings) as world:
-            seeded = await seed(world, directory.path / "seed.json")
-            async with HttpServer(build_app(world), listener):
-                directory.write_state(
-                    {
-                        "base_url": settings.public_url,
-                        "worker_pid": worker.pid,
-                        **attrs.asdict(seeded),
-                    }
-                )
-                _announce(directory, settings, seeded, writes_profile=writes_profile)
-                watch = asyncio.create_task(_watch(postgres, worker), name="watch children")
-                try:
-                    await _either(stopping, watch)
-                finally:
-                    watch.cancel()
-                    console.print("Stopping: live calls are ended, then the server stops.")
-                    await worker.stop()
-    finally:
-        await worker.stop()
-        if postgres is not None:
-            await asyncio.to_thread(postgres.release)
-
-
-def _settings(directory: DataDirectory, port: int) -> Settings:
-    secrets = directory.secrets()
-    url = f"http://127.0.0.1:{port}"
-    return Settings(
-        data_dir=directory.path,
-        secret_key=secrets.secret_key,
-        worker_token=secrets.worker_token,
-        internal_url=url,
-        public_url=url,
-        host="127.0.0.1",
-        port=port,
-        is_private_delivery_allowed=True,
-    )
-
-
-async def _watch(postgres: EmbeddedPostgres | None, worker: WorkerChild) -> None:
-    """Starts again what died. Ends only by being cancelled, or by PostgreSQL that can't be started any more."""
-    while True:
-        await asyncio.sleep(DATABASE_WATCH_SECONDS)
-        if await worker.restart_if_dead():
-            console.print("[yellow]The worker had died; a new one is starting.[/yellow]")
-        if postgres is not None and not await asyncio.to_thread(postgres.is_running):
-            console.print("[yellow]PostgreSQL had died; starting it again.[/yellow]")
-            await asyncio.to_thread(postgres.start)
-
-
-async def _either(stopping: asyncio.Event, watch: asyncio.Task[None]) -> None:
-    asked = asyncio.create_task(stopping.wait(), name="wait for a signal")
-    done, _ = await asyncio.wait({asked, watch}, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if watch in done:
-        watch.result()
-
-
-def _announce(
-    directory: DataDirectory, settings: Settings, seeded: Seeded, *, writes_profile: bool
-) -> None:
-    console.print(
-        f"\n[bold]Bolti is running[/bold] at {settings.public_url}   (reference: {settings.public_url}/docs)"
-    )
-    console.print(f"API key      {seeded.api_key}")
-    console.print(f"Workspace    {seeded.workspace_id}")
-    console.print(f"Agent        {seeded.agent_id}   calls from {seeded.from_number}")
-    console.print(f"Data         {directory.path}   (worker's log: worker.log)")
-    if writes_profile:
-        profile = write_profile(
-            base_url=settings.public_url, api_key=seeded.api_key, workspace_id=seeded.workspace_id
-        )
-        console.print(f"Profile      {profile}   (so `Bolti()` needs no settings)")
-    console.print(
-        "\n[bold]Try next[/bold], with this environment's python in another terminal:\n\n"
-        "    from bolti import Bolti\n"
-        "    bolti = Bolti()\n"
-        f'    call = bolti.agents.outbound_call("{seeded.agent_id}", to_number="+12025550100")\n'
-        "    print(bolti.conversations.wait_until_ended(call.conversation_id).hangup)\n\n"
-        "Ctrl-C stops everything."
-    )

@@ -1,0 +1,1 @@
+"""The asynchronous face. tools/unasync.py makes the synchronous one (`_sync`) from these files."""
