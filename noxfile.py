@@ -156,7 +156,7 @@ def fill(session: nox.Session, python: str, files: list[Path]) -> None:
     """Exactly these packages, and ours from the work tree."""
     uv = [PYTHON, "-m", "uv", "pip"]
     hush = {"UV_LINK_MODE": "copy"}  # the cache may lie on another disk; uv would warn on every run
-    session.run(*uv, "sync", "--python", python, "--require-hashes", *map(str, files), env=hush)
+    session.run(*uv, "sync", "--quiet", "--python", python, "--require-hashes", *map(str, files), env=hush)
     editable = [part for name in PACKAGES for part in ("-e", str(ROOT / name))]
     options = ["--no-deps", "--no-build-isolation", "--quiet"]
     session.run(*uv, "install", "--python", python, *options, *editable, env=hush)

@@ -147,7 +147,7 @@ def shapes(*, open_sets_are_strings: bool) -> Schema:
     kept = {
         name: reduce(schema, schemas, scalars, open_sets_are_strings)
         for name, schema in schemas.items()
-        if name not in scalars
+        if name not in scalars and (open_sets_are_strings or not is_request(schema))
     }
     return {
         "openapi": "3.1.0",
@@ -160,6 +160,12 @@ def shapes(*, open_sets_are_strings: bool) -> Schema:
 def is_plain(schema: Schema) -> bool:
     """Neither an object with named members nor a closed set: nothing that deserves a class of its own."""
     return "enum" not in schema and "properties" not in schema
+
+
+def is_request(schema: Schema) -> bool:
+    """Requests are strict. The SDK writes them as typed dictionaries (bolti/_requests.py) and needs no models of them,
+    which would cost every program that imports it 10 ms."""
+    return schema.get("additionalProperties") is False
 
 
 def reduce(schema: Any, schemas: Schema, scalars: set[str], opens: bool) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
-
 from bolti._base import Model
 
 HealthStatus = Literal["ok", "degraded"]
@@ -38,8 +36,8 @@ Scope = Literal[
 """What a key may do. Each operation names the one it needs (`x-scope`)."""
 
 
-BuiltInTool = Literal["cut_call", "transfer_call", "schedule_callback", "send_dtmf"]
-"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets` and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus."""
+BuiltInTool = Literal["cut_call"]
+"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done."""
 
 
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -65,30 +63,9 @@ WhenLimited = Literal["refuse", "queue"]
 
 
 SimulationScenario = Literal[
-    "answers",
-    "busy",
-    "no_answer",
-    "declined",
-    "invalid_number",
-    "unreachable",
-    "voicemail",
-    "hangs_up",
-    "talks_over",
-    "silent",
-    "menu",
-    "provider_unavailable",
-    "provider_rate_limited",
-    "late_answer",
-    "noisy",
-    "line_lost",
-    "asks_for_callback",
-    "stop_calling",
+    "answers", "busy", "no_answer", "declined", "invalid_number", "hangs_up", "talks_over"
 ]
-"""A built-in callee of the simulated network, in the order of the numbers +12025550100 to …0117 which are theirs: `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `unreachable`; `voicemail` with a beep; `hangs_up` in mid-sentence; `talks_over` the agent; `silent`; `menu` that wants keys; `provider_unavailable` (503); `provider_rate_limited` (429); `late_answer` after 20 s; `noisy` line; `line_lost` after dialing (its outcome is unknown); `asks_for_callback`; `stop_calling`: does not want to be called."""
-
-
-SimulationLine = Literal["audio", "text"]
-"""How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line"."""
+"""A built-in callee of the simulated network. `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `hangs_up` in mid-sentence; `talks_over` the agent."""
 
 
 ConversationStatus = Literal[
@@ -294,7 +271,6 @@ ProblemCode = Literal[
     "idempotency_in_progress",
     "idempotency_mismatch",
     "name_taken",
-    "precondition_failed",
     "range_not_satisfiable",
     "body_too_large",
     "unsupported_media_type",
@@ -471,36 +447,6 @@ class TurnSettings(Model):
     """Speech shorter than this does not interrupt."""
 
 
-VoicemailBehaviour = Literal["hang_up", "leave_message", "continue"]
-"""What the agent does when a mailbox has answered. `hang_up`; `leave_message`: it waits for the beep, leaves the message and hangs up; `continue`: it goes on as with a person."""
-
-
-class VoicemailSettings(Model):
-    """What the agent does with a mailbox."""
-
-    behaviour: VoicemailBehaviour | str
-    message: str | None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-
-
-class SilencePrompt(Model):
-    """What the agent says when nobody speaks: after half of `silence_timeout_seconds`, and again after half of what is left. Pauses shorter than 3 s are never filled, and a prompt does not put off the time-out."""
-
-    times: int
-    """How often in one silence, at most; 0: never."""
-    text: str | None
-    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
-
-
-class TransferTarget(Model):
-    """Where `transfer_call` may hand a call to."""
-
-    name: str
-    """What the language model calls it."""
-    phone_number: str
-    """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
-
-
 class AgentLimits(Model):
     """What ends a call if nothing else does."""
 
@@ -543,12 +489,6 @@ class AgentConfiguration(Model):
     """Built-in tools that the agent has."""
     tool_ids: list[str]
     """Workspace tools that it has."""
-    voicemail: VoicemailSettings
-    is_answering_machine_detection_enabled: bool
-    """Whether the agent listens for a mailbox after the answer."""
-    silence_prompt: SilencePrompt
-    transfer_targets: list[TransferTarget]
-    """Where `transfer_call` may hand a call to."""
 
 
 class Agent(Model):
@@ -594,12 +534,6 @@ class Agent(Model):
     """Built-in tools that the agent has."""
     tool_ids: list[str]
     """Workspace tools that it has."""
-    voicemail: VoicemailSettings
-    is_answering_machine_detection_enabled: bool
-    """Whether the agent listens for a mailbox after the answer."""
-    silence_prompt: SilencePrompt
-    transfer_targets: list[TransferTarget]
-    """Where `transfer_call` may hand a call to."""
 
 
 class AgentPage(Model):
@@ -608,52 +542,6 @@ class AgentPage(Model):
     data: list[Agent]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
-
-
-class AgentVersion(Model):
-    """A frozen configuration of an agent."""
-
-    agent_id: str
-    """Id of an agent."""
-    version: int
-    is_current: bool
-    """Whether new calls use it."""
-    restored_from: int | None
-    """The version that this one was made from by restoring it."""
-    created_at: str
-    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
-    required_variables: list[str]
-    """Variables without a default in its texts."""
-    configuration: AgentConfiguration
-
-
-class AgentVersionPage(Model):
-    """A page of versions, newest first."""
-
-    data: list[AgentVersion]
-    next: str | None
-    """Hand it back as `after` to get the next page; null on the last one. Opaque."""
-
-
-class AgentVersionChange(Model):
-    """A field that is not the same in two versions. A list counts as one value."""
-
-    path: str
-    """JSON pointer into the configuration."""
-    from_: Any = Field(..., alias="from")
-    """Any JSON value."""
-    to: Any
-    """Any JSON value."""
-
-
-class AgentVersionChanges(Model):
-    """What is different between two versions, in the order of the configuration."""
-
-    agent_id: str
-    """Id of an agent."""
-    from_version: int
-    to_version: int
-    changes: list[AgentVersionChange]
 
 
 class AgentReference(Model):
@@ -834,36 +722,6 @@ class AgentPhoneNumberPage(Model):
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
 
 
-SimulationVerdict = Literal["passed", "failed"]
-"""Whether a call did what its scenario expects."""
-
-
-class SimulationExpectation(Model):
-    """One expectation of a scenario, and what became of it."""
-
-    kind: str
-    """As the scenario names it."""
-    line: int
-    """Where it stands in the script, from 1."""
-    expected: str
-    """The expectation in words."""
-    is_met: bool | None
-    """Null before the end of the call, and where the call has nothing to judge it by."""
-    detail: str | None
-    """What there was instead."""
-
-
-class SimulationResult(Model):
-    """The scenario of a call, and whether the call did what it expects."""
-
-    name: str
-    script: str
-    """The YAML as it was given."""
-    verdict: SimulationVerdict | str | None
-    """Null before the end of the call."""
-    expectations: list[SimulationExpectation]
-
-
 class OutboundCall(Model):
     """A call that has been accepted. Follow it by its conversation."""
 
@@ -1027,8 +885,6 @@ class ConversationSummary(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
-    line: SimulationLine | str
-    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
     agent: AgentReference
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
@@ -1078,8 +934,6 @@ class Conversation(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
-    line: SimulationLine | str
-    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
     agent: AgentReference
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
@@ -1116,8 +970,6 @@ class Conversation(Model):
     recording_url: str | None
     """A signed link that works for a short time; null where there is no recording."""
     analysis_status: ArtifactStatus | str
-    simulation: SimulationResult | None
-    """The scenario that the call was placed with, judged; null where it had none of your own."""
     transcript: list[Turn]
     """The turns so far."""
     usage: list[UsageItem]
@@ -1483,8 +1335,6 @@ class Problem(Model):
     """With `outside_calling_window`."""
     recording_status: str | None = None
     """With `recording_not_available`."""
-    current_version: int | None = None
-    """With `precondition_failed`: the version that the agent is in."""
 
 
 class CatalogueProvider(Model):
