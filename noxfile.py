@@ -156,7 +156,9 @@ def fill(session: nox.Session, python: str, files: list[Path]) -> None:
     """Exactly these packages, and ours from the work tree."""
     uv = [PYTHON, "-m", "uv", "pip"]
     hush = {"UV_LINK_MODE": "copy"}  # the cache may lie on another disk; uv would warn on every run
-    session.run(*uv, "sync", "--quiet", "--python", python, "--require-hashes", *map(str, files), env=hush)
+    session.run(
+        *uv, "sync", "--quiet", "--python", python, "--require-hashes", *map(str, files), env=hush
+    )
     editable = [part for name in PACKAGES for part in ("-e", str(ROOT / name))]
     options = ["--no-deps", "--no-build-isolation", "--quiet"]
     session.run(*uv, "install", "--python", python, *options, *editable, env=hush)
@@ -201,9 +203,10 @@ def architecture(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Whether the code made from contracts/openapi.yaml is up to date (made by tools/generate.py)."""
+    """Whether made code is up to date: the types from contracts/openapi.yaml, the SDK's sync face from its async one."""
     install(session)
     session.run(PYTHON, "tools/generate.py", "--check")
+    session.run(PYTHON, "tools/unasync.py", "--check")
 
 
 @nox.session

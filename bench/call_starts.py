@@ -25,7 +25,6 @@ import asyncpg
 import httpx2
 import msgspec
 import uvicorn
-from bolti_server.entrypoints.serve import HttpServer
 from litestar import Litestar, Request, Response, post
 
 from bolti_server.base.embedded import EmbeddedPostgres
@@ -34,6 +33,7 @@ from bolti_server.base.settings import Settings
 from bolti_server.bootstrap.seeding import seed
 from bolti_server.bootstrap.web import build_app, open_world
 from bolti_server.contract import structs
+from bolti_server.entrypoints.serve import HttpServer
 from bolti_server.migrations.runner import migrate
 from bolti_server.workspaces.creating import create_api_key
 

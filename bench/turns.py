@@ -2,6 +2,10 @@
 
 Share = end to end − wait for the end of the turn (endpointing) − the scripted delays of the simulated models (which are the
 reference: what the models would cost with no server around them). Figures come from the conversations' own records.
+
+The session asks the model while it still waits for the end of the turn (preemptive generation), so scripted delays hide
+in that wait and the share by this formula comes out below zero. The honest upper bound is the share with models that take
+no time at all (`…_without_delays…`): nothing hides, and what is left is ours.
 """
 
 from __future__ import annotations
@@ -26,16 +30,18 @@ def measure() -> dict[str, float]:
         tempfile.TemporaryDirectory(prefix="bolti-bench-") as folder,
         DevChild(Path(folder)) as stack,
     ):
-        one_by_one = _shares(stack, calls=CALLS, at_once=1)
+        instant = _shares(stack, calls=CALLS, at_once=1, first_token_ms=0, first_audio_ms=0)
+        scripted = _shares(stack, calls=CALLS // 2, at_once=1)
         together = _shares(stack, calls=SIMULTANEOUS_CALLS, at_once=SIMULTANEOUS_CALLS)
     return {
-        "turns": len(one_by_one.shares),
-        "own_share_p50_ms": statistics.median(one_by_one.shares),
-        "own_share_p95_ms": _p95(one_by_one.shares),
-        "answer_to_first_audio_p50_ms": statistics.median(one_by_one.first_audio),
-        "end_to_end_p95_ms": _p95(one_by_one.end_to_end),
+        "turns": len(instant.shares),
+        "own_share_without_delays_p50_ms": statistics.median(instant.shares),
+        "own_share_without_delays_p95_ms": _p95(instant.shares),
+        "own_share_p95_ms": _p95(scripted.shares),
+        "answer_to_first_audio_p50_ms": statistics.median(scripted.first_audio),
+        "end_to_end_p95_ms": _p95(scripted.end_to_end),
         "end_to_end_p95_ms_of_10_calls_at_once": _p95(together.end_to_end),
-        "ten_calls_to_one_ratio": _p95(together.end_to_end) / _p95(one_by_one.end_to_end),
+        "ten_calls_to_one_ratio": _p95(together.end_to_end) / _p95(scripted.end_to_end),
     }
 
 
@@ -46,13 +52,20 @@ class _Shares:
         self.first_audio: list[float] = []
 
 
-def _shares(stack: Running, *, calls: int, at_once: int) -> _Shares:
+def _shares(
+    stack: Running,
+    *,
+    calls: int,
+    at_once: int,
+    first_token_ms: int = FIRST_TOKEN_MS,
+    first_audio_ms: int = FIRST_AUDIO_MS,
+) -> _Shares:
     bolti = Bolti(api_key=stack.api_key, base_url=stack.base_url, workspace_id=stack.workspace_id)
     bolti.agents.update(
         stack.agent_id,
         stt={"provider": "simulated"},
-        llm={"provider": "simulated", "first_token_delay_ms": FIRST_TOKEN_MS},
-        tts={"provider": "simulated", "voice": "speech", "first_audio_delay_ms": FIRST_AUDIO_MS},
+        llm={"provider": "simulated", "first_token_delay_ms": first_token_ms},
+        tts={"provider": "simulated", "voice": "speech", "first_audio_delay_ms": first_audio_ms},
     )
     found = _Shares()
     for start in range(0, calls, at_once):
@@ -81,7 +94,7 @@ def _shares(stack: Running, *, calls: int, at_once: int) -> _Shares:
                     found.end_to_end.append(latency.end_to_end_ms)
                     waited = latency.end_of_turn_ms or 0
                     found.shares.append(
-                        latency.end_to_end_ms - waited - FIRST_TOKEN_MS - FIRST_AUDIO_MS
+                        latency.end_to_end_ms - waited - first_token_ms - first_audio_ms
                     )
     return found
 

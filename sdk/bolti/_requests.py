@@ -174,12 +174,10 @@ class WorkspaceUpdate(TypedDict, total=False):
     max_concurrent_calls: int
 
 
-class Simulation(TypedDict, total=False):
-    """What the simulated network does with this call: a built-in callee by name, or `script`, a scenario of your own in
-    YAML, not both."""
+class Simulation(TypedDict):
+    """What the simulated network does with this call: a built-in callee by name."""
 
-    scenario: models.SimulationScenario | None
-    script: str | None
+    scenario: models.SimulationScenario
 
 
 Instant = datetime | str

@@ -148,7 +148,8 @@ EXPECTED = [
 
 
 @given(st.lists(st.integers(0, len(MESSAGES)), max_size=12))
-@example([MESSAGES.index(b"a\r\n") + 2] * 2)  # nothing at all between the two halves of a line's end
+# Nothing at all between the two halves of a line's end:
+@example([MESSAGES.index(b"a\r\n") + 2] * 2)
 def test_messages_are_the_same_however_the_bytes_are_cut(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(MESSAGES)]
     decoder = Decoder()

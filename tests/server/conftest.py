@@ -12,8 +12,6 @@ import asyncpg
 import attrs
 import httpx2
 import pytest
-from bolti_server.bootstrap.web import build_app, open_world
-from bolti_server.workspaces.creating import create_api_key, create_organization
 from litestar import Litestar
 from tests.server.support.conforming import conforming
 from tests.server.support.databases import TestDatabases
@@ -21,7 +19,9 @@ from tests.server.support.invariants import broken_invariants
 
 from bolti_server.base.settings import Settings
 from bolti_server.billing import ledger
+from bolti_server.bootstrap.web import build_app, open_world
 from bolti_server.contract import structs
+from bolti_server.workspaces.creating import create_api_key, create_organization
 from bolti_server.world import World
 
 WORKER_TOKEN = "worker-token-of-the-tests"

@@ -96,6 +96,20 @@ class Tx:
         """Wakes this process's waiters on `topic` after COMMIT, never after a rollback (pollers find the row anyway)."""
         self._topics.add(topic)
 
+    @property
+    def topics(self) -> Sequence[str]:
+        """What to wake when it has committed."""
+        return sorted(self._topics)
+
+    async def finish(self) -> None:
+        """The last steps inside the transaction (`Database` calls it, before COMMIT)."""
+        for work in self._before_commit:
+            await work(self)
+
+    def close(self) -> None:
+        """Whoever still holds it can't use it any more (`Database` calls it)."""
+        self._is_open = False
+
 
 class Database:
     """The process's pool on PostgreSQL."""
@@ -157,12 +171,11 @@ class Database:
                 token = ENGINE.current_transaction.set(tx)  # type: ignore[arg-type]  # Piccolo reads only .connection
                 try:
                     yield tx
-                    for work in tx._before_commit:
-                        await work(tx)
+                    await tx.finish()
                 finally:
-                    tx._is_open = False
+                    tx.close()
                     ENGINE.current_transaction.reset(token)
-        for topic in sorted(tx._topics):
+        for topic in tx.topics:
             self._wake(topic)
 
     async def fetch(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:

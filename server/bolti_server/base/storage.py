@@ -80,5 +80,5 @@ class ObjectStore:
 def _checked(path: str) -> str:
     parts = path.split("/")
     assert all(part and part not in (".", "..") for part in parts), f"not an object path: {path!r}"
-    assert "\\" not in path and "\0" not in path, f"not an object path: {path!r}"
+    assert not {"\\", "\0"} & set(path), f"not an object path: {path!r}"
     return path

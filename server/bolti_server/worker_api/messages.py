@@ -202,7 +202,9 @@ class EndReport(_Message, frozen=True):
     provider_code: str | None = None
     usage: list[UsageReport] = []
     has_recording: bool = False
-    virtual_ms: int | None = None  # of a text line alone: from the answer to the end, in its own time
+    virtual_ms: int | None = (
+        None  # of a text line alone: from the answer to the end, in its own time
+    )
 
 
 ReportType = Literal["agent_ready", "ringing", "answered", "turn", "tool_call", "ended"]
