@@ -32,7 +32,6 @@ class Claimed(_Message, frozen=True):
     conversation_id: str
     epoch: int
     token: str  # minted for this conversation and epoch: Bearer for every call below
-    spec: CallSpec | None = None  # of a text call: it need not be asked for
 
 
 class ClaimAnswer(_Message, frozen=True):
@@ -97,11 +96,8 @@ class LineSpec(_Message, frozen=True):
     kind: Literal["simulated"]
     from_number: str
     to_number: str
-    scenario: str | None = (
-        None  # name of a built-in callee; None: the last two digits of to_number choose
-    )
-    script: str | None = None  # a scenario in YAML, checked at the edge; then it is the callee
-    is_text: bool = False  # words alone, in virtual time
+    # Name of a built-in callee; None: the last two digits of to_number choose.
+    scenario: str | None = None
 
 
 class SpokenTurn(_Message, frozen=True):
@@ -129,9 +125,8 @@ class CallSpec(_Message, frozen=True):
     line: LineSpec
     ring_timeout_seconds: int
     max_duration_seconds: int
-    is_cap_shortened: (
-        bool  # the balance had shortened the cap: at the cap the code is credits_exhausted
-    )
+    # The balance had shortened the cap: at the cap the code is credits_exhausted.
+    is_cap_shortened: bool
     silence_timeout_seconds: int
     is_recording_enabled: bool
     transcript_so_far: list[SpokenTurn] = []
@@ -202,9 +197,6 @@ class EndReport(_Message, frozen=True):
     provider_code: str | None = None
     usage: list[UsageReport] = []
     has_recording: bool = False
-    virtual_ms: int | None = (
-        None  # of a text line alone: from the answer to the end, in its own time
-    )
 
 
 ReportType = Literal["agent_ready", "ringing", "answered", "turn", "tool_call", "ended"]
@@ -256,9 +248,8 @@ class Command(_Message, frozen=True):
 
 class CommandsAnswer(_Message, frozen=True):
     commands: list[Command]
-    is_over: bool = (
-        False  # the server has closed this conversation or another epoch owns it: hang up, stop
-    )
+    # The server has closed this conversation or another epoch owns it: hang up, stop.
+    is_over: bool = False
 
 
 # PUT /internal/conversations/{id}/recording?epoch=   body: Ogg/Opus bytes -> RecordingAnswer; repeating is safe
