@@ -34,7 +34,8 @@ class Api(Litestar):
             await super().__call__(scope, receive, send)
 
     async def _http(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        ours: dict[str, Any] = scope  # type: ignore[assignment]  # a TypedDict that knows no keys of ours
+        # A copy: the server reads the method in its own scope to know that an answer to HEAD has no body.
+        ours: dict[str, Any] = dict(scope)
         request_id = ours[KEY] = choose_request_id(ours["headers"])
         ours["bolti_path"] = ours["path"]
         _cut_version(ours)
@@ -64,7 +65,7 @@ class Api(Litestar):
         if allowed is not None:
             await _send_allowed(send_with_headers, allowed)
             return
-        await app(scope, receive, send_with_headers)
+        await app(ours, receive, send_with_headers)  # type: ignore[arg-type]  # as above
 
     def _allowed(self, path: str) -> str | None:
         """The value of `Allow`; None where there is nothing at this path."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from urllib.parse import urlsplit
+
 import httpx2
 import pytest
+from litestar import Litestar
+from tests.server.conftest import Home
+from tests.server.support.serving import serving
 
 
 @pytest.mark.parametrize("path", ["/health", "/workspaces/current", "/nothing/here", "/docs"])
@@ -57,6 +63,28 @@ async def test_head_is_get_without_the_body(client: httpx2.AsyncClient) -> None:
     assert head.content == b""
     assert head.headers["content-length"] == got.headers["content-length"]
     assert (await client.head("/workspaces/current/agents/agent_x")).status_code == 404
+
+
+async def test_a_connection_serves_on_after_head(app: Litestar, home: Home) -> None:
+    """The ASGI transport keeps no connection: only a real server counts the bytes of an answer."""
+    ask = f"/workspaces/current HTTP/1.1\r\nHost: bolti\r\nAuthorization: Bearer {home.api_key}\r\n\r\n"
+    async with serving(app) as url, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        writer.write(f"HEAD {ask}".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"GET {ask}".encode())
+        got = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(_length(got))
+        writer.close()
+        await writer.wait_closed()
+    assert head.startswith(b"HTTP/1.1 200")
+    assert _length(head) == _length(got)
+    assert home.workspace_id.encode() in body
+
+
+def _length(head: bytes) -> int:
+    (line,) = [line for line in head.splitlines() if line.lower().startswith(b"content-length:")]
+    return int(line.split(b":")[1])
 
 
 async def test_options_says_what_a_path_takes_and_needs_no_key(
