@@ -1,7 +1,8 @@
 """Turns of the conversation → reports.
 
 Rules: a turn is reported when it is over, with the text as it was heard (the transcript synchronizer has cut it where it
-was interrupted). Times count from the answer. A tool call goes into the agent's turn that it belongs to: the one that is
+was interrupted). Times count from the answer; an agent's turn that was interrupted ends where its sound did: the session
+stamps it when the interruption turns out to be a turn, seconds after the line fell silent. A tool call goes into the agent's turn that it belongs to: the one that is
 being spoken when the tool ends, else the next.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
+from livekit.agents.voice.io import PlaybackProgressedEvent
 
 from bolti_server.voice.latency import latency_of
 from bolti_server.voice.server import CallServer
@@ -25,6 +27,7 @@ class Turns:
     def __init__(self, server: CallServer) -> None:
         self._server = server
         self._answered_at = 0.0  # of the wall clock, as the session's own measurements are
+        self._sounded_until = 0.0  # of the wall clock: the end of the agent's last sound that was heard
         self._next_index = 0
         self._user_metrics: Mapping[str, Any] = {}
         self._tool_calls: list[ToolCallReport] = []
@@ -34,6 +37,8 @@ class Turns:
         """The callee has answered, now."""
         self._answered_at = time.time()
         session.on("conversation_item_added", self._on_item)
+        assert session.output.audio is not None, "a call has sound"
+        session.output.audio.on("playback_progressed", self._on_sound)
 
     def tool_called(self, call: ToolCallReport) -> None:
         """Reports it at once, and keeps it for its turn."""
@@ -55,6 +60,9 @@ class Turns:
             self._report(TurnReport(turn_index=0, role="agent", text="", start_ms=now, end_ms=now))
         self._is_finished = True
 
+    def _on_sound(self, stretch: PlaybackProgressedEvent) -> None:
+        self._sounded_until = stretch.started_at + stretch.duration
+
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         message = event.item
         if not isinstance(message, ChatMessage):
@@ -70,6 +78,8 @@ class Turns:
         metrics: Mapping[str, Any] = dict(message.metrics)
         start = metrics.get("started_speaking_at") or message.created_at
         end = metrics.get("stopped_speaking_at") or time.time()
+        if message.interrupted and self._sounded_until >= start:
+            end = min(end, self._sounded_until)
         return TurnReport(
             turn_index=0,
             role="agent" if role == "agent" else "user",

@@ -206,6 +206,7 @@ async def test_a_callee_that_talks_over_the_agent_stops_it_and_is_answered(
     assert interruption.role == "user"
     assert "question" in interruption.text
     assert interruption.start_ms < greeting.end_ms + 100
+    assert greeting.end_ms < interruption.start_ms + 1000, "it was silent from then on"
     assert answer.text == "Goodbye then."
     assert call.server.end.code == "agent_hangup"
 
