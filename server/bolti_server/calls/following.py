@@ -3,7 +3,8 @@
 Rules: reports are numbered 1, 2, 3 … per (conversation, epoch) and applied in that order, each once; a repeated one
 changes nothing, a gap is asked for, an older epoch is refused. What `lifecycle` calls old news or a break is recorded
 with that verdict and changes nothing, except that a worker's `ended` always ends the call: with a code that can't be, it
-ends by our fault (`agent_lost`, free of charge). Instants are the database's clock minus the report's age.
+ends by our fault (`agent_lost`, free of charge); and an end that comes too late still tells whether a recording that
+we await will come. Instants are the database's clock minus the report's age.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
 from bolti_server.base.logging import get_logger
-from bolti_server.calls import events, leases, lifecycle, moves
+from bolti_server.calls import events, leases, lifecycle, moves, recordings
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.claiming import MOST_DISPATCHES
 from bolti_server.calls.lifecycle import Decision, Fact, HangupCode, Move, OldNews, Status
@@ -120,6 +121,8 @@ async def _apply(tx: Tx, world: World, call: LiveCall, report: Report, at: datet
             ending = _ending(call, report.ended)
             if _can_be_tried_again(call, ending):
                 return Moved(await moves.give_back(tx, call), _APPLIED)
+            if call.is_over and report.ended is not None and not report.ended.has_recording:
+                call = await recordings.will_not_come(tx, call)
             return await moves.move(tx, world, call, Fact.ENDED, at=at, ending=ending)
         case _:
             assert_never(report.type)

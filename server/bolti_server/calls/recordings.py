@@ -1,9 +1,10 @@
 """Recordings come from workers: stored whole or not at all, then told.
 
 Rules: `available` is said of an object that is there, never before; a recording that was announced and does not come is
-`failed` with a reason after its time, and `available` all the same if it comes later; sending one again changes nothing.
-Only the agent that has the call sends its recording: the callee of a simulated line is gone with its worker, so no call
-has two (a real line that is adopted will; its parts will be joined here).
+`failed` with a reason after its time, or as soon as its worker says that there is none, and `available` all the same
+if it comes later; sending one again changes nothing. Only the agent that has the call sends its recording: the callee
+of a simulated line is gone with its worker, so no call has two (a real line that is adopted will; its parts will be
+joined here).
 """
 
 from __future__ import annotations
@@ -57,13 +58,23 @@ async def _fail(tx: Tx, workspace_id: str, conversation_id: str) -> bool:
     call = await queries.lock_call(tx, workspace_id, conversation_id)
     if call is None or call.recording_status != "pending":
         return False
-    changes = {
-        "recording_status": "failed",
-        "recording_detail": "The agent worker never delivered it.",
-        "next_at": None,
-    }
-    await queries.change_call(tx, workspace_id, conversation_id, changes)
+    await _give_up(tx, call, "The agent worker never delivered it.")
     return True
+
+
+async def will_not_come(tx: Tx, call: LiveCall) -> LiveCall:
+    """The worker of a call that is over says that it has no recording: one that was awaited has failed.
+
+    Returns the call after it. Nothing changes where none was awaited.
+    """
+    if call.recording_status != "pending":
+        return call
+    return await _give_up(tx, call, "The agent worker came back without a recording of this call.")
+
+
+async def _give_up(tx: Tx, call: LiveCall, detail: str) -> LiveCall:
+    changes = {"recording_status": "failed", "recording_detail": detail, "next_at": None}
+    return await queries.change_call(tx, call.workspace_id, call.id, changes)
 
 
 async def _keep(tx: Tx, world: World, conversation_id: str, epoch: int, stored: StoredPart) -> None:

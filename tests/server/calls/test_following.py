@@ -237,7 +237,7 @@ async def test_reports_after_the_end_are_taken_so_that_the_spool_gets_empty(
     await run_deadlines(world)
     row = await row_of(world, call.conversation_id)
     await call.turn(1)
-    await call.ended("remote_hangup")
+    await call.ended("remote_hangup", has_recording=True)
     assert await row_of(world, call.conversation_id) == {**row, "last_report": call.number}
     record = await desk.conversation(call.conversation_id)
     assert [each["index"] for each in record["transcript"]] == [0]

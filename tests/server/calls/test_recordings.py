@@ -133,6 +133,36 @@ async def test_what_a_killed_worker_recorded_may_come_when_it_runs_again(
     assert (record["hangup"]["code"], record["recording_status"]) == ("agent_lost", "available")
 
 
+async def test_a_worker_that_comes_back_without_a_recording_says_so_and_it_has_failed(
+    world: World, desk: Desk, worker: ScriptedWorker, move_time: MoveTime
+) -> None:
+    await desk.placed()
+    call = await worker.claim()
+    await call.reach("in_progress")
+    await move_time(16)
+    await run_deadlines(world)
+    assert (await recording_of(desk, call))[0] == "pending"
+    await call.ended("agent_lost", has_recording=False)
+    record = await desk.conversation(call.conversation_id)
+    assert (record["hangup"]["code"], record["recording_status"]) == ("agent_lost", "failed")
+    assert "without a recording" in record["recording_detail"]
+    assert (await row_of(world, call.conversation_id))["next_at"] is None
+    await call.put_recording()
+    assert (await recording_of(desk, call))[0] == "available", "it was there all the same"
+
+
+async def test_a_worker_that_comes_back_with_a_recording_is_waited_for(
+    world: World, desk: Desk, worker: ScriptedWorker, move_time: MoveTime
+) -> None:
+    await desk.placed()
+    call = await worker.claim()
+    await call.reach("in_progress")
+    await move_time(16)
+    await run_deadlines(world)
+    await call.ended("agent_lost", has_recording=True)
+    assert (await recording_of(desk, call))[0] == "pending"
+
+
 async def test_a_lost_call_of_an_agent_that_does_not_record_awaits_nothing(
     world: World, desk: Desk, worker: ScriptedWorker, move_time: MoveTime
 ) -> None:
