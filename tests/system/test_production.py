@@ -131,4 +131,5 @@ def test_create_workspace_says_which_settings_it_needs() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "BOLTI_DATABASE_URL and BOLTI_SECRET_KEY" in done.stderr
+    assert "BOLTI_DATABASE_URL is missing" in done.stderr
+    assert "BOLTI_SECRET_KEY is missing" in done.stderr

@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 import structlog
 
+from bolti_server.base.settings import LogFormat, LogLevel
+
 _REDACTED = "[secret]"
 _SECRET_FIELDS = ("token", "secret", "password", "authorization", "api_key")
 
 
-def configure_logging(level: str = "info", log_format: str = "auto") -> None:
+def configure_logging(level: LogLevel = "info", log_format: LogFormat = "auto") -> None:
     """Once per process. `log_format`: json, console, or auto (console in a terminal)."""
     number = logging.getLevelNamesMapping()[level.upper()]
     is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())

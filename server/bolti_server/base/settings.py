@@ -9,9 +9,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
+]
+LogFormat = Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)]
 
 
 def default_data_dir() -> Path:
@@ -24,7 +35,9 @@ def default_data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """Of a server process. Raises pydantic.ValidationError on a value of the wrong shape, naming it."""
+    """Of a server process. Raises pydantic.ValidationError on a value of the wrong shape, naming it, and
+    pydantic_settings.SettingsError on a list that is no JSON.
+    """
 
     model_config = SettingsConfigDict(env_prefix="BOLTI_", frozen=True, extra="ignore")
 
@@ -41,8 +54,8 @@ class Settings(BaseSettings):
         False  # may tools and webhooks reach private and local addresses?
     )
     model_base_urls: tuple[str, ...] = ()  # OpenAI-compatible servers that agents may name
-    log_level: str = "info"
-    log_format: str = "auto"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
 
     @property
     def object_store(self) -> str:

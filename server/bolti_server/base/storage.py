@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 TIMEOUT_SECONDS = 30.0
@@ -18,6 +19,10 @@ TIMEOUT_SECONDS = 30.0
 
 class ObjectMissing(Exception):
     """There is no such object."""
+
+
+class ObjectStoreUnusable(Exception):
+    """The address is no store that we know, or its folder can't be made; the text names the setting."""
 
 
 class ObjectStore:
@@ -28,11 +33,20 @@ class ObjectStore:
 
     @classmethod
     def open(cls, url_or_path: str) -> ObjectStore:
-        """`s3://bucket/prefix`, `gs://…`, `az://…` (credentials from the environment), `file:///…` or a folder."""
-        if "://" in url_or_path and not url_or_path.startswith("file://"):
-            return cls(from_url(url_or_path))
-        folder = Path(url_or_path.removeprefix("file://"))
-        return cls(LocalStore(folder, mkdir=True))
+        """`s3://bucket/prefix`, `gs://…`, `az://…` (credentials from the environment), `file:///…` or a folder.
+
+        Raises ObjectStoreUnusable.
+        """
+        try:
+            if "://" in url_or_path and not url_or_path.startswith("file://"):
+                return cls(from_url(url_or_path))
+            folder = Path(url_or_path.removeprefix("file://"))
+            return cls(LocalStore(folder, mkdir=True))
+        except (BaseError, OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]  # what follows is for obstore's own developers
+            raise ObjectStoreUnusable(
+                f"The object store (BOLTI_OBJECT_STORE_URL, else the folder BOLTI_DATA_DIR) can't be opened: {reason}"
+            ) from error
 
     async def put(self, path: str, content: bytes) -> None:
         async with asyncio.timeout(TIMEOUT_SECONDS):

@@ -18,6 +18,10 @@ from typing import Any
 import attrs
 
 
+class DataDirectoryUnusable(Exception):
+    """The folder can't be made or written; the text says why and what to do."""
+
+
 class DataDirectoryTaken(Exception):
     """Another `dev` uses this folder; the text says where it answers and what to do."""
 
@@ -29,15 +33,20 @@ class LocalSecrets:
 
 
 class DataDirectory:
-    """Use as a context manager: takes the folder's lock, or raises DataDirectoryTaken."""
+    """Use as a context manager: takes the folder's lock, or raises DataDirectoryTaken or DataDirectoryUnusable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: TextIOWrapper | None = None
 
     def __enter__(self) -> DataDirectory:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (self.path / "dev.lock").open("a")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = (self.path / "dev.lock").open("a")
+        except OSError as error:
+            raise DataDirectoryUnusable(
+                f"The data folder {self.path} can't be used: {error.strerror}. Give another one with --data-dir."
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,7 +25,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bolti_server.base.logging import get_logger
-from bolti_server.base.settings import default_data_dir
+from bolti_server.base.settings import LogFormat, LogLevel, default_data_dir
 from bolti_server.lines.line import CallLine
 from bolti_server.models import plugins
 from bolti_server.models.unavailable import ModelUnavailable
@@ -58,8 +58,8 @@ class WorkerSettings(BaseSettings):
     worker_capacity: int = Field(default=10, ge=1, le=200)
     worker_drain_seconds: float = Field(default=600.0, ge=0)  # at SIGTERM
     worker_parent_pid: int | None = None
-    log_level: str = "info"
-    log_format: str = "auto"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
 
     @property
     def spool_root(self) -> Path:

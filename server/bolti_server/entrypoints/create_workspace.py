@@ -6,41 +6,32 @@ import asyncio
 import json
 import sys
 
-import asyncpg
 import attrs
-from rich.console import Console
 
 from bolti_server.base.settings import Settings
 from bolti_server.bootstrap.seeding import NewWorkspace, create_workspace
 from bolti_server.bootstrap.web import open_world
-
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+from bolti_server.entrypoints.complaints import (
+    CannotStart,
+    complaints_about_database_url,
+    complaints_about_secret,
+    read_settings,
+)
+from bolti_server.entrypoints.database_complaints import database_complaints
 
 
 def run(*, name: str) -> int:
     """Prints JSON for programs to read. Exit code 2 for settings to be mended, 1 where the database is not ready."""
-    settings = Settings()
-    missing = [
-        variable
-        for variable, value in (
-            ("BOLTI_DATABASE_URL", settings.database_url),
-            ("BOLTI_SECRET_KEY", settings.secret_key),
-        )
-        if not value
-    ]
-    if missing:
-        console.print(f"[red]Set {' and '.join(missing)} to what `bolti-server serve` has.[/red]")
-        return 2
     try:
-        made = asyncio.run(_create(settings, name))
-    except asyncpg.UndefinedTableError:
-        console.print(
-            "[red]The database has no tables yet. Run `bolti-server migrate` first.[/red]"
-        )
-        return 1
-    except (OSError, asyncpg.PostgresError) as problem:
-        console.print(f"The database can't be used: {problem}", style="red", markup=False)
-        return 1
+        settings = read_settings(Settings)
+        complaints = complaints_about_database_url(settings.database_url)
+        complaints += complaints_about_secret("BOLTI_SECRET_KEY", settings.secret_key)
+        if complaints:
+            raise CannotStart([*complaints, "Both are what `bolti-server serve` has."])
+        with database_complaints():
+            made = asyncio.run(_create(settings, name))
+    except CannotStart as problem:
+        return problem.tell("create-workspace")
     json.dump(attrs.asdict(made), sys.stdout, indent=1)
     print()
     return 0

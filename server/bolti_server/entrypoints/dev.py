@@ -12,13 +12,15 @@ import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from rich.console import Console
-
 from bolti_server.base.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from bolti_server.base.settings import default_data_dir
-from bolti_server.bootstrap.local import DataDirectory, DataDirectoryTaken
-
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+from bolti_server.base.settings import Settings, default_data_dir
+from bolti_server.bootstrap.local import DataDirectory, DataDirectoryTaken, DataDirectoryUnusable
+from bolti_server.entrypoints.complaints import (
+    CannotStart,
+    complaints_about_database_url,
+    console,
+    read_settings,
+)
 
 
 class PortTaken(Exception):
@@ -26,21 +28,29 @@ class PortTaken(Exception):
 
 
 def run(*, data_dir: Path | None, port: int, worker_capacity: int, no_profile: bool) -> int:
-    """Runs until Ctrl-C or SIGTERM. Exit code 2 for what the user can mend (port taken, already running)."""
+    """Runs until Ctrl-C or SIGTERM. Exit code 2 for what the user can mend (port taken, already running), 1 where
+    BOLTI_DATABASE_URL leads to no database that can be used.
+    """
     folder = (data_dir or default_data_dir()).expanduser().resolve()
     try:
         with DataDirectory(folder) as directory, _listen(port) as listener:
             _run(directory, listener, worker_capacity, writes_profile=not no_profile)
-    except (DataDirectoryTaken, PortTaken, EmbeddedPostgresError) as problem:
-        console.print(f"[red]{problem}[/red]")
+    except (DataDirectoryTaken, DataDirectoryUnusable, PortTaken, EmbeddedPostgresError) as problem:
+        console.print(str(problem), style="red", markup=False)
         return 2
+    except CannotStart as problem:
+        return problem.tell("dev")
     return 0
 
 
 def _run(
     directory: DataDirectory, listener: socket.socket, worker_capacity: int, *, writes_profile: bool
 ) -> None:
-    postgres = None if os.environ.get("BOLTI_DATABASE_URL") else EmbeddedPostgres(directory.path)
+    url = os.environ.get("BOLTI_DATABASE_URL")
+    if url and (complaints := complaints_about_database_url(url)):
+        raise CannotStart(complaints)
+    read_settings(Settings)  # what is wrong is said before anything is started
+    postgres = None if url else EmbeddedPostgres(directory.path)
     with ThreadPoolExecutor(1, "postgres") as thread:
         starting: Future[str] | None = None if postgres is None else thread.submit(postgres.start)
         try:

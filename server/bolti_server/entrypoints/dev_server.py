@@ -10,6 +10,7 @@ import asyncio
 import signal
 import socket
 from concurrent.futures import Future
+from contextlib import AsyncExitStack
 
 import attrs
 import uvloop
@@ -21,6 +22,7 @@ from bolti_server.base.settings import Settings
 from bolti_server.bootstrap.local import DataDirectory
 from bolti_server.bootstrap.seeding import Seeded, seed
 from bolti_server.bootstrap.web import build_app, open_world
+from bolti_server.entrypoints.database_complaints import database_complaints
 from bolti_server.entrypoints.serve import HttpServer
 from bolti_server.entrypoints.worker_child import WorkerChild
 from bolti_server.migrations.runner import migrate
@@ -40,7 +42,10 @@ def run_server(
     worker_capacity: int,
     writes_profile: bool,
 ) -> None:
-    """Until Ctrl-C or SIGTERM. `starting` is the embedded PostgreSQL on its way up, and gives its DSN."""
+    """Until Ctrl-C or SIGTERM. `starting` is the embedded PostgreSQL on its way up, and gives its DSN.
+
+    Raises CannotStart for a database that can't be used.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(_dev(directory, listener, postgres, starting, worker_capacity, writes_profile))
 
@@ -63,9 +68,11 @@ async def _dev(
             dsn = await asyncio.wrap_future(starting)
             settings = settings.model_copy(update={"database_url": dsn})
         await worker.start()  # not before: its imports take a core for seconds, which initdb needs
-        await migrate(settings.database_url or "")
-        async with open_world(settings) as world:
-            seeded = await seed(world, directory.path / "seed.json")
+        async with AsyncExitStack() as stack:
+            with database_complaints():
+                await migrate(settings.database_url or "")
+                world = await stack.enter_async_context(open_world(settings))
+                seeded = await seed(world, directory.path / "seed.json")
             async with HttpServer(build_app(world), listener):
                 state = {"base_url": settings.public_url, **attrs.asdict(seeded)}
                 directory.write_state({**state, "worker_pid": worker.pid})

@@ -12,29 +12,32 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from types import TracebackType
 from urllib.parse import urlsplit
 
 import asyncpg
 import uvicorn
 import uvloop
-from pydantic import ValidationError
-from rich.console import Console
 
 from bolti_server.base.logging import configure_logging, get_logger
 from bolti_server.base.settings import Settings
 from bolti_server.bootstrap.web import build_app, open_world
+from bolti_server.entrypoints.complaints import (
+    CannotStart,
+    complaints_about_database_url,
+    complaints_about_secret,
+    read_settings,
+)
+from bolti_server.entrypoints.database_complaints import database_complaints
 from bolti_server.migrations import runner
 from bolti_server.web.edge import Api
 from bolti_server.world import World
 
 STOP_SECONDS = 5
 KEEP_ALIVE_SECONDS = 65  # longer than the 60 s of common load balancers, so that they close first
-LEAST_SECRET_CHARACTERS = 32
-LEAST_DIFFERENT_CHARACTERS = 10
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-console = Console(stderr=True, highlight=False)
 log = get_logger("serve")
 
 
@@ -107,35 +110,22 @@ class HttpServer:
 def run() -> int:
     """Runs until SIGTERM or Ctrl-C. Exit code 2 for settings to be mended, 1 where the database is not there."""
     try:
-        settings = Settings()
-    except ValidationError as error:
-        for each in error.errors():
-            name = "_".join(str(part) for part in each["loc"]).upper()
-            console.print(f"[red]BOLTI_{name}: {each['msg']}.[/red]")
-        return 2
-    complaints = complaints_about(settings)
-    if complaints:
-        console.print("[red]bolti-server serve does not start:[/red]")
-        for complaint in complaints:
-            console.print(f"  {complaint}", markup=False, soft_wrap=True)
-        return 2
-    configure_logging(settings.log_level, settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        return loop.run(_serve(settings))
+        settings = read_settings(Settings)
+        if complaints := complaints_about(settings):
+            raise CannotStart(complaints)
+        configure_logging(settings.log_level, settings.log_format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            loop.run(_serve(settings))
+    except CannotStart as problem:
+        return problem.tell("serve")
+    return 0
 
 
 def complaints_about(settings: Settings) -> list[str]:
     """What is missing or dangerous for production, each with what to do; empty where nothing is."""
-    found = []
-    if not settings.database_url:
-        found.append(
-            "BOLTI_DATABASE_URL is missing. Set it to postgresql://user:password@host/database "
-            "and run `bolti-server migrate` once."
-        )
-    elif urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
-        found.append("BOLTI_DATABASE_URL is not a postgresql:// address.")
-    found += _complaints_about_secret("BOLTI_SECRET_KEY", settings.secret_key)
-    found += _complaints_about_secret("BOLTI_WORKER_TOKEN", settings.worker_token)
+    found = complaints_about_database_url(settings.database_url)
+    found += complaints_about_secret("BOLTI_SECRET_KEY", settings.secret_key)
+    found += complaints_about_secret("BOLTI_WORKER_TOKEN", settings.worker_token)
     if settings.secret_key and settings.secret_key == settings.worker_token:
         found.append(
             "BOLTI_SECRET_KEY and BOLTI_WORKER_TOKEN are the same. Workers must not know the key."
@@ -150,17 +140,6 @@ def complaints_about(settings: Settings) -> list[str]:
     return found
 
 
-def _complaints_about_secret(name: str, value: str) -> list[str]:
-    make = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-    if not value:
-        return [f"{name} is missing. {make}"]
-    if len(value) < LEAST_SECRET_CHARACTERS or len(set(value)) < LEAST_DIFFERENT_CHARACTERS:
-        return [
-            f"{name} can be guessed: it needs {LEAST_SECRET_CHARACTERS} random characters. {make}"
-        ]
-    return []
-
-
 def _complaints_about_public_url(url: str) -> list[str]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -173,7 +152,7 @@ def _complaints_about_public_url(url: str) -> list[str]:
     return []
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -182,27 +161,22 @@ async def _serve(settings: Settings) -> int:
     try:
         listener = _bound(settings.host, settings.port)
     except OSError as error:
-        console.print(
-            f"[red]Can't listen on {settings.host}:{settings.port}: {error.strerror}.[/red]"
-        )
-        return 2
+        raise CannotStart(
+            [f"Can't listen on {settings.host}:{settings.port}: {error.strerror}."]
+        ) from None
     with listener:
-        try:
-            async with open_world(settings) as world:
+        async with AsyncExitStack() as stack:
+            with database_complaints():
+                world = await stack.enter_async_context(open_world(settings))
                 if missing := await _missing_migrations(world):
                     names = ", ".join(missing)
-                    console.print(
-                        f"[red]The database lacks {names}. Run `bolti-server migrate` first.[/red]"
+                    raise CannotStart(
+                        [f"The database lacks {names}. Run `bolti-server migrate` first."]
                     )
-                    return 2
-                async with HttpServer(build_app(world), listener):
-                    log.info("serving", host=settings.host, port=listener.getsockname()[1])
-                    await stopping.wait()
-                    log.info("stopping")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            console.print(f"The database can't be used: {error!r}", style="red", markup=False)
-            return 1
-    return 0
+            async with HttpServer(build_app(world), listener):
+                log.info("serving", host=settings.host, port=listener.getsockname()[1])
+                await stopping.wait()
+                log.info("stopping")
 
 
 def _bound(host: str, port: int) -> socket.socket:

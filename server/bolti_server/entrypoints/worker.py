@@ -11,10 +11,9 @@ import os
 import signal
 import sys
 
-from pydantic import ValidationError
-
 from bolti_server.base.logging import configure_logging
 from bolti_server.bootstrap.worker import Stopping, WorkerSettings, run_worker
+from bolti_server.entrypoints.complaints import CannotStart, read_settings
 
 LOOK_FOR_PARENT_SECONDS = 1.0
 ORPHAN_GRACE_SECONDS = 600.0  # nobody waits for an orphan: its calls may take their time
@@ -23,13 +22,9 @@ ORPHAN_GRACE_SECONDS = 600.0  # nobody waits for an orphan: its calls may take t
 def run() -> int:
     """Until it is told to stop. Exit code 2: a setting is missing or wrong."""
     try:
-        settings = WorkerSettings()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as problem:
-        wrong = ", ".join(
-            f"BOLTI_{str(each['loc'][0]).upper()}: {each['msg']}" for each in problem.errors()
-        )
-        print(f"The worker can't start. {wrong}", file=sys.stderr)
-        return 2
+        settings = read_settings(WorkerSettings)
+    except CannotStart as problem:
+        return problem.tell("worker")
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(_run(settings))
     return 0

@@ -2,8 +2,8 @@
 
 Rules: a turn is reported when it is over, with the text as it was heard (the transcript synchronizer has cut it where it
 was interrupted). Times count from the answer; an agent's turn that was interrupted ends where its sound did: the session
-stamps it when the interruption turns out to be a turn, seconds after the line fell silent. A tool call goes into the agent's turn that it belongs to: the one that is
-being spoken when the tool ends, else the next.
+stamps it when the interruption turns out to be a turn, seconds after the line fell silent. A tool call goes into the
+agent's turn that it belongs to: the one that is being spoken when the tool ends, else the next.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Turns:
     def __init__(self, server: CallServer) -> None:
         self._server = server
         self._answered_at = 0.0  # of the wall clock, as the session's own measurements are
-        self._sounded_until = 0.0  # of the wall clock: the end of the agent's last sound that was heard
+        self._sounded_until = (
+            0.0  # of the wall clock: the end of the agent's last sound that was heard
+        )
         self._next_index = 0
         self._user_metrics: Mapping[str, Any] = {}
         self._tool_calls: list[ToolCallReport] = []
