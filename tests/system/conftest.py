@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import attrs
 import pytest
+from tests.server.support.invariants import broken_invariants
 from tests.system.receivers import Receiver
 
 from bolti import Bolti
@@ -61,9 +63,11 @@ class Stack:
         self.child, self.running, self.bolti = again.child, again.running, again.bolti
 
     def stop(self) -> None:
+        """Stops all and removes its database, in which every invariant must hold, whatever was killed before."""
         self.bolti.close()
         self.child.stop()
-        remove_database(self.running.data_dir)
+        broken = remove_database(self.running.data_dir)
+        assert not broken, broken
 
 
 def _client(running: Running) -> Bolti:
@@ -72,13 +76,16 @@ def _client(running: Running) -> Bolti:
     )
 
 
-def remove_database(data_dir: Path) -> None:
-    """As root the database lies beside the data folder: a test leaves nothing there."""
+def remove_database(data_dir: Path) -> list[str]:
+    """The invariants that did not hold. As root the database lies beside the data folder: a test leaves nothing there."""
     postgres = EmbeddedPostgres(data_dir)
-    postgres.start()
-    postgres.stop()
-    assert postgres._places is not None
-    shutil.rmtree(postgres._places.home, ignore_errors=True)
+    dsn = postgres.start()
+    try:
+        return asyncio.run(broken_invariants(dsn))
+    finally:
+        postgres.stop()
+        assert postgres._places is not None
+        shutil.rmtree(postgres._places.home, ignore_errors=True)
 
 
 @pytest.fixture

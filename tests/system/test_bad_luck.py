@@ -13,11 +13,12 @@ from bolti import Bolti, Conversation
 from bolti_server.base.embedded import EmbeddedPostgres
 
 TALKS = "+12025550100"
+NEVER_ANSWERS = "+12025550102"
 
 
-def place(stack: Stack) -> str:
+def place(stack: Stack, to_number: str = TALKS) -> str:
     call = stack.bolti.agents.outbound_call(
-        stack.running.agent_id, to_number=TALKS, variable_values={"name": "Asha"}
+        stack.running.agent_id, to_number=to_number, variable_values={"name": "Asha"}
     )
     return call.conversation_id
 
@@ -71,6 +72,26 @@ def test_a_killed_worker_ends_its_call_as_agent_lost_and_costs_nothing(
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_rings_leaves_an_unknown_outcome_that_costs_nothing(
+    stack: Stack, receiver: Receiver
+) -> None:
+    stack.bolti.webhook_endpoints.create(url=receiver.url, event_types=["conversation.ended"])
+    conversation_id = place(stack, NEVER_ANSWERS)
+    wait_until(
+        lambda: stack.bolti.conversations.get(conversation_id).status == "ringing", 30, "it rings"
+    )
+    os.kill(stack.running.worker_pid, signal.SIGKILL)
+    conversation = ended(stack.bolti, conversation_id, 60)
+    assert conversation.hangup is not None
+    assert (conversation.status, conversation.hangup.code) == ("failed", "outcome_unknown")
+    assert conversation.answered_at is None
+    assert conversation.recording_status == "none"
+    assert conversation.cost is None or conversation.cost.amount_micros == 0
+    assert held_micros(stack.bolti) == 0
+    assert_told(receiver, conversation_id)
+
+
+@pytest.mark.slow
 def test_a_killed_server_finds_its_call_again(stack: Stack, receiver: Receiver) -> None:
     stack.bolti.webhook_endpoints.create(url=receiver.url, event_types=["conversation.ended"])
     conversation_id = place(stack)
@@ -103,7 +124,10 @@ def test_a_killed_database_comes_back_during_the_call(stack: Stack, receiver: Re
 
 
 @pytest.mark.slow
-def test_all_killed_at_once_ends_the_call_after_the_restart(stack: Stack) -> None:
+def test_all_killed_at_once_ends_the_call_after_the_restart(
+    stack: Stack, receiver: Receiver
+) -> None:
+    stack.bolti.webhook_endpoints.create(url=receiver.url, event_types=["conversation.ended"])
     conversation_id = place(stack)
     wait_for_a_turn(stack.bolti, conversation_id)
     stack.kill_server()
@@ -118,3 +142,4 @@ def test_all_killed_at_once_ends_the_call_after_the_restart(stack: Stack) -> Non
     assert (conversation.status, conversation.hangup.code) == ("failed", "agent_lost")
     assert conversation.transcript
     assert held_micros(stack.bolti) == 0
+    assert_told(receiver, conversation_id)

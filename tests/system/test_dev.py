@@ -73,7 +73,7 @@ def test_serve_refuses_to_start_without_its_secrets_and_names_them(tmp_path: Pat
 @pytest.mark.slow
 def test_the_demo_shows_a_whole_call(tmp_path: Path) -> None:
     done = cli("demo", "--data-dir", str(tmp_path / "data"))
-    remove_database(tmp_path / "data")
+    assert remove_database(tmp_path / "data") == []
     assert done.returncode == 0, done.stdout + done.stderr
     steps = ["dialing", "ringing", "answered", "agent", "callee", "tool", "ended: agent_hangup"]
     found = [done.stdout.index(step) for step in steps]

@@ -66,7 +66,7 @@ def production(tmp_path: Path) -> Iterator[Production]:
         url,
     )
     postgres.release()
-    remove_database(tmp_path / "database")
+    assert remove_database(tmp_path / "database") == []
 
 
 def is_up(url: str) -> bool:
