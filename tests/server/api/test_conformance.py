@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from tests.server.support.conforming import conforming, operation_at, validator
+from tests.server.support.conforming import conforming, operation_at, resolved, validator
 
 from bolti_server.contract import structs
 from bolti_server.web.contract import load_contract
@@ -50,12 +50,11 @@ def test_every_route_is_an_operation_or_known_to_be_beside_the_contract(app: Lit
 
 
 def test_a_route_reads_the_struct_that_the_contract_names(app: Litestar) -> None:
-    """By the text of the route: `body_of(request, structs.X)` with X the operation's schema."""
+    """By the text of the route's own function: `body_of(request, structs.X)` with X the operation's schema."""
     document = load_contract().document
     for handler in routes_of(app).values():
         if handler.operation_id is None:
             continue
-        module = inspect.getmodule(handler.fn)
         item = document["paths"][load_contract().operations[handler.operation_id].path]
         entry = next(
             each
@@ -65,7 +64,19 @@ def test_a_route_reads_the_struct_that_the_contract_names(app: Litestar) -> None
         if "requestBody" not in entry:
             continue
         reference = entry["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-        assert f"structs.{reference.rpartition('/')[2]}" in inspect.getsource(module), handler  # type: ignore[arg-type]
+        name = reference.rpartition("/")[2]
+        assert re.search(rf"\bstructs\.{name}\b", _source(handler.fn)), handler.operation_id
+
+
+def _source(function: Any) -> str:
+    """Of a route, and of the functions of its module that it calls by name."""
+    called = [function.__globals__.get(name) for name in function.__code__.co_names]
+    own = [
+        each
+        for each in called
+        if inspect.isfunction(each) and each.__module__ == function.__module__
+    ]
+    return "\n".join(inspect.getsource(each) for each in (function, *own))
 
 
 def _schemas() -> dict[str, Any]:
@@ -100,6 +111,30 @@ def test_every_example_of_an_answer_is_what_its_schema_says() -> None:
                             validator(media["schema"]["$ref"]).validate(value["value"])
                             seen += 1
     assert seen > 20
+
+
+def test_every_json_body_that_an_operation_takes_or_gives_has_an_example() -> None:
+    document = load_contract().document
+    lacking, seen = [], 0
+    for item in document["paths"].values():
+        for entry in item.values():
+            if not isinstance(entry, dict) or "operationId" not in entry:
+                continue
+            bodies = {"request": resolved(entry.get("requestBody", {}))}
+            bodies |= {
+                status: resolved(answer)
+                for status, answer in entry["responses"].items()
+                if status.startswith("2")
+            }
+            for what, body in bodies.items():
+                media = body.get("content", {}).get("application/json")
+                if media is None:
+                    continue
+                seen += 1
+                if not (media.get("examples") or "example" in media):
+                    lacking.append(f"{entry['operationId']} {what}")
+    assert seen > 40
+    assert not lacking
 
 
 async def test_the_hook_of_the_test_client_notices_what_does_not_conform() -> None:
