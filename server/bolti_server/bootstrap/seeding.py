@@ -31,7 +31,6 @@ KEY_NAME = "bolti-server dev"
 # The first is the agent's; the others are free, for the agents that a newcomer makes.
 FROM_NUMBERS = ("+12025550199", "+12025550198", "+12025550197", "+12025550196")
 MORE_NUMBERS = tuple(f"+120255501{number}" for number in range(95, 49, -1))
-LIVE_GRANT_MICROS = 300_000_000  # ₹300: fifty minutes
 _LOCK = 0x626F6C74695F73  # "bolti_s": two servers that start on one database seed it one after the other
 
 GREETING = (
@@ -184,7 +183,7 @@ async def _workspace(tx: Tx, kept_id: str | None) -> tuple[str, str]:
 
 async def _new_organization(tx: Tx, name: str) -> tuple[str, str]:
     made = await create_organization(tx, name=name)
-    await ledger.open_ledgers(tx, made.organization_id, live_grant_micros=LIVE_GRANT_MICROS)
+    await ledger.open_ledgers(tx, made.organization_id, live_grant_micros=ledger.TRIAL_GRANT_MICROS)
     return made.organization_id, made.workspace_id
 
 

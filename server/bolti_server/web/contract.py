@@ -62,10 +62,6 @@ class Contract:
     document: Mapping[str, Any]
     operations: Mapping[str, Operation]
 
-    def schema_validator(self, name: str) -> jsonschema_rs.Validator:
-        """Of `components/schemas/<name>`."""
-        return _validator(self.document, {"$ref": f"{_BASE}#/components/schemas/{name}"})
-
 
 @functools.cache
 def load_contract() -> Contract:

@@ -95,13 +95,6 @@ async def change_workspace(
     return None if row is None else StoredWorkspace(**dict(row))
 
 
-async def find_organization_id(tx: Tx, workspace_id: str) -> str | None:
-    found: str | None = await tx.fetchval(
-        "select organization_id from workspaces where id = $1", workspace_id
-    )
-    return found
-
-
 async def insert_key(
     tx: Tx,
     workspace_id: str,
