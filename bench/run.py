@@ -52,8 +52,8 @@ def main(names: list[str]) -> int:
     print(text)
     if not names:
         RESULTS.write_text(text, encoding="utf-8")
-        print(f"wrote {RESULTS.relative_to(Path.cwd())}")
-    return 0
+        print(f"wrote {RESULTS}")
+    return 1 if "**no**" in text else 0
 
 
 def heading() -> str:

@@ -84,6 +84,7 @@ from bolti._models import (
     ToolTestResult,
     Turn,
     TurnEvent,
+    TurnToolCall,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookEndpointCreated,

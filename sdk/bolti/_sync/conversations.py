@@ -104,7 +104,7 @@ class Conversations:
         save_to: str | os.PathLike[str] | None = None,
         wait_seconds: float = 60,
     ) -> bytes | Path:
-        """The recording: Ogg with Opus, stereo, caller left, agent right. Saved to a file, or as bytes.
+        """The recording: Ogg with Opus, stereo: the other side left, the agent right. Saved to a file, or as bytes.
 
         While it is still being made (`recording_status` is "pending"), waits for it up to `wait_seconds`. A dropped
         connection goes on where it stopped; the file has its name only when it is whole, and one of that name is

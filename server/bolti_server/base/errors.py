@@ -53,11 +53,10 @@ class Refusal(Exception):
 
 def not_found(what: str) -> Refusal:
     """The one answer for an id that does not exist and for an id of another workspace."""
-    return Refusal(
-        404,
-        "not_found",
-        f"There is no such {what} in this workspace. Check the id and the key's workspace.",
-    )
+    detail = f"There is no such {what} in this workspace. Check the id and the key's workspace."
+    if what == "workspace":
+        detail = "There is no such workspace, or the key is not of it. `current` is the key's own."
+    return Refusal(404, "not_found", detail)
 
 
 def combine(refusals: Sequence[Refusal]) -> Refusal:

@@ -64,7 +64,7 @@ _DATA_DIR = click.option(
 def dev(**options: Any) -> None:
     """Run everything on this machine: embedded PostgreSQL, server and one worker, with simulated phone lines.
 
-    Makes a workspace with an agent, two simulated numbers and an API key the first time, and writes the profile that lets
+    Makes a workspace with an agent, four simulated numbers and an API key the first time, and writes the profile that lets
     `Bolti()` find them. No account and no key is needed. Stop it with Ctrl-C; the next start continues with the same data.
     """
     _start("dev", **options)

@@ -37,7 +37,7 @@ def run(*, data_dir: Path | None, to_number: str) -> int:
     try:
         with _server(folder) as running, DemoServices() as services:
             view.ready(running.base_url, time.monotonic() - began)
-            _call(running, services, folder, to_number, began)
+            _call(running, services, folder, to_number)
     except DevDidNotStart as problem:
         view.failed(str(problem))
         return 1
@@ -62,9 +62,7 @@ def _server(folder: Path) -> Iterator[Running]:
         yield running
 
 
-def _call(
-    running: Running, services: DemoServices, folder: Path, to_number: str, began: float
-) -> None:
+def _call(running: Running, services: DemoServices, folder: Path, to_number: str) -> None:
     bolti = Bolti(
         api_key=running.api_key, base_url=running.base_url, workspace_id=running.workspace_id
     )
@@ -85,8 +83,9 @@ def _call(
         )
         view.placed(call, to_number)
         with bolti.events.stream(conversation_id=call.conversation_id) as events:
+            timeline = view.Timeline()
             for event in events:
-                view.show(event, time.monotonic() - began)
+                timeline.show(event)
                 if event.type == "conversation.ended":
                     break
         conversation = _with_recording(bolti, call.conversation_id)

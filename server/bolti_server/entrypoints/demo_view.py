@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 from rich.console import Console
 from rich.syntax import Syntax
 
@@ -16,6 +18,7 @@ from bolti import (
     ToolCallEvent,
     Turn,
     TurnEvent,
+    TurnToolCall,
     WebhookVerificationFailed,
     webhooks,
 )
@@ -61,43 +64,57 @@ def placed(call: OutboundCall, to_number: str) -> None:
     console.print(f"[bold]Calling {to_number}[/bold]   {call.conversation_id}")
 
 
-def show(event: AnyEvent, seconds: float) -> None:
-    """`seconds` since the demo began."""
-    match event:
-        case TurnEvent():
-            _turn(event.data.object.turn)
-        case ToolCallEvent():
-            tool = event.data.object.tool_call
-            answer = "failed: " if tool.is_error else ""
-            console.print(
-                f"{_INDENT}[yellow]tool[/yellow]    {tool.name}({_arguments(tool.arguments)})"
-            )
-            if tool.result is not None:
-                result = f"→ {answer}{tool.result}   [dim]{tool.duration_ms} ms[/dim]"
-                console.print(f"{_INDENT}        {result}")
-        case ConversationEvent():
-            _fact(_FACTS.get(event.type, ""), event, seconds)
-        case _:
-            return
+@attrs.define
+class Timeline:
+    """Everything is told in seconds since the call was placed, by the server's own instants."""
+
+    placed_at: datetime | None = None
+    answered_at: datetime | None = None
+
+    def show(self, event: AnyEvent) -> None:
+        match event:
+            case TurnEvent():
+                self._turn(event.data.object.turn)
+            case ToolCallEvent():
+                _tool_call(event.data.object.tool_call)
+            case ConversationEvent():
+                self._fact(event)
+            case _:
+                return
+
+    def _fact(self, event: ConversationEvent) -> None:
+        conversation = event.data.object
+        self.placed_at = datetime.fromisoformat(conversation.created_at)
+        if conversation.answered_at is not None:
+            self.answered_at = datetime.fromisoformat(conversation.answered_at)
+        text = _FACTS.get(event.type, "")
+        if event.type == "conversation.ended" and conversation.hangup is not None:
+            text = f"ended: {conversation.hangup.code}"
+        if text:
+            at = datetime.fromisoformat(event.created_at)
+            console.print(f"{self._since_placed(at)}  [green]{text}[/green]")
+
+    def _turn(self, turn: Turn) -> None:
+        name, style = _SIDE.get(turn.role, (turn.role, "bold"))
+        latency = ""
+        if turn.latency is not None and turn.latency.end_to_end_ms is not None:
+            latency = f"   [dim]answered in {turn.latency.end_to_end_ms} ms[/dim]"
+        cut = " [red](interrupted)[/red]" if turn.is_interrupted else ""
+        assert self.answered_at is not None, "nobody speaks before the answer"
+        at = self._since_placed(self.answered_at + timedelta(milliseconds=turn.start_ms))
+        console.print(f"{at}  [{style}]{name}[/{style}]  {turn.text}{cut}{latency}")
+
+    def _since_placed(self, at: datetime) -> str:
+        assert self.placed_at is not None, "the first event of a call is its start"
+        return f"[dim]{(at - self.placed_at).total_seconds():8.1f} s[/dim]"
 
 
-def _fact(text: str, event: ConversationEvent, seconds: float) -> None:
-    hangup = event.data.object.hangup
-    if event.type == "conversation.ended" and hangup is not None:
-        text = f"ended: {hangup.code}"
-    if text:
-        console.print(f"[dim]{seconds:8.1f} s[/dim]  [green]{text}[/green]")
-
-
-def _turn(turn: Turn) -> None:
-    name, style = _SIDE.get(turn.role, (turn.role, "bold"))
-    latency = ""
-    if turn.latency is not None and turn.latency.end_to_end_ms is not None:
-        latency = f"   [dim]answered in {turn.latency.end_to_end_ms} ms[/dim]"
-    cut = " [red](interrupted)[/red]" if turn.is_interrupted else ""
-    console.print(
-        f"[dim]{turn.start_ms / 1000:8.1f} s[/dim]  [{style}]{name}[/{style}]  {turn.text}{cut}{latency}"
-    )
+def _tool_call(tool: TurnToolCall) -> None:
+    answer = "failed: " if tool.is_error else ""
+    console.print(f"{_INDENT}[yellow]tool[/yellow]    {tool.name}({_arguments(tool.arguments)})")
+    if tool.result is not None:
+        result = f"→ {answer}{tool.result}   [dim]{tool.duration_ms} ms[/dim]"
+        console.print(f"{_INDENT}        {result}")
 
 
 def _arguments(arguments: dict[str, Any]) -> str:

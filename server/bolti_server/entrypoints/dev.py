@@ -6,6 +6,7 @@ Rule: what the user can mend (port taken, already running, no PostgreSQL) is sai
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import socket
@@ -24,7 +25,7 @@ from bolti_server.entrypoints.complaints import (
 
 
 class PortTaken(Exception):
-    """Somebody listens there already."""
+    """Somebody listens there already, or this user may not."""
 
 
 def run(*, data_dir: Path | None, port: int, worker_capacity: int, no_profile: bool) -> int:
@@ -73,9 +74,14 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
-    except OSError:
+    except OSError as problem:
         listener.close()
+        why = (
+            "is taken"
+            if problem.errno == errno.EADDRINUSE
+            else f"can't be used: {problem.strerror}"
+        )
         raise PortTaken(
-            f"Port {port} is taken. Give another one with --port (0 picks a free one)."
+            f"Port {port} {why}. Give another one with --port (0 picks a free one)."
         ) from None
     return listener

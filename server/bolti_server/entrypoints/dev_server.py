@@ -116,7 +116,9 @@ async def _watch(
         await asyncio.sleep(DATABASE_WATCH_SECONDS)
         if await worker.restart_if_dead():
             directory.write_state({**state, "worker_pid": worker.pid})
-            console.print("[yellow]The worker had died; a new one is starting.[/yellow]")
+            console.print(
+                f"[yellow]The worker had died; a new one is starting. Why: {directory.path}/worker.log[/yellow]"
+            )
         if postgres is not None and not await asyncio.to_thread(postgres.is_running):
             console.print("[yellow]PostgreSQL had died; starting it again.[/yellow]")
             await asyncio.to_thread(postgres.start)
@@ -140,7 +142,9 @@ def _announce(
     console.print(f"Workspace    {seeded.workspace_id}")
     console.print(f"Agent        {seeded.agent_id}   calls from {seeded.from_number}")
     console.print(f"Data         {directory.path}   (worker's log: worker.log)")
+    client = f'Bolti(api_key="{seeded.api_key}", base_url="{settings.public_url}")'
     if writes_profile:
+        client = "Bolti()"
         profile = write_profile(
             base_url=settings.public_url, api_key=seeded.api_key, workspace_id=seeded.workspace_id
         )
@@ -148,7 +152,7 @@ def _announce(
     console.print(
         "\n[bold]Try next[/bold], with this environment's python in another terminal:\n\n"
         "    from bolti import Bolti\n"
-        "    bolti = Bolti()\n"
+        f"    bolti = {client}\n"
         f'    call = bolti.agents.outbound_call("{seeded.agent_id}", to_number="+12025550100")\n'
         "    print(bolti.conversations.wait_until_ended(call.conversation_id).hangup)\n\n"
         "Ctrl-C stops everything."
