@@ -143,6 +143,7 @@ __all__ = [
     "ToolTestResult",
     "Transcript",
     "Turn",
+    "TurnToolCall",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEndpointCreated",

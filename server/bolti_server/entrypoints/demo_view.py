@@ -28,11 +28,6 @@ from bolti_server.entrypoints.demo_services import Received
 console = Console(highlight=False, soft_wrap=True)
 _SIDE = {"agent": ("agent ", "bold cyan"), "user": ("callee", "bold magenta")}
 _INDENT = " " * 11
-_FACTS = {
-    "conversation.started": "the agent is ready; dialing",
-    "conversation.ringing": "ringing",
-    "conversation.answered": "answered",
-}
 
 _CODE = """\
 from bolti import Bolti
@@ -83,16 +78,26 @@ class Timeline:
                 return
 
     def _fact(self, event: ConversationEvent) -> None:
-        conversation = event.data.object
-        self.placed_at = datetime.fromisoformat(conversation.created_at)
-        if conversation.answered_at is not None:
-            self.answered_at = datetime.fromisoformat(conversation.answered_at)
-        text = _FACTS.get(event.type, "")
-        if event.type == "conversation.ended" and conversation.hangup is not None:
-            text = f"ended: {conversation.hangup.code}"
-        if text:
-            at = datetime.fromisoformat(event.created_at)
-            console.print(f"{self._since_placed(at)}  [green]{text}[/green]")
+        call = event.data.object
+        self.placed_at = datetime.fromisoformat(call.created_at)
+        if call.answered_at is not None:
+            self.answered_at = datetime.fromisoformat(call.answered_at)
+        match event.type:
+            case "conversation.started":
+                self._say("the agent is ready; dialing", call.dialed_at)
+            case "conversation.ringing":
+                self._say("ringing", call.ringing_at)
+            case "conversation.answered":
+                self._say("answered", call.answered_at)
+            case "conversation.ended" if call.hangup is not None:
+                self._say(f"ended: {call.hangup.code}", call.ended_at)
+            case _:
+                return
+
+    def _say(self, text: str, instant: str | None) -> None:
+        at = datetime.fromisoformat(instant) if instant else self.placed_at
+        assert at is not None, "the first event of a call is its start"
+        console.print(f"{self._since_placed(at)}  [green]{text}[/green]")
 
     def _turn(self, turn: Turn) -> None:
         name, style = _SIDE.get(turn.role, (turn.role, "bold"))
