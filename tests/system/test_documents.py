@@ -55,6 +55,27 @@ def test_the_readme_s_code_runs_as_printed(name: str, shared_stack: Stack, tmp_p
         assert (tmp_path / "call.ogg").read_bytes().startswith(b"OggS")
 
 
+# What the client's page takes as given: a webhook as it comes.
+_A_WEBHOOK = """
+import datetime, pathlib, standardwebhooks
+body = pathlib.Path({golden!r}).read_bytes()
+secret, now = "whsec_" + "c2VjcmV0" * 4, datetime.datetime.now(datetime.UTC)
+signature = standardwebhooks.Webhook(secret).sign("evt_1", now, body.decode())
+headers = {{"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}}
+"""
+
+
+@pytest.mark.slow
+def test_the_client_s_page_runs_from_top_to_bottom(shared_stack: Stack, tmp_path: Path) -> None:
+    text = (ROOT / "sdk" / "README.md").read_text("utf-8")
+    program = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(program) >= 5
+    golden = str(ROOT / "contracts" / "events" / "conversation.ended.json")
+    printed = run("\n".join([_A_WEBHOOK.format(golden=golden), *program]), shared_stack, tmp_path)
+    assert "completed agent_hangup" in printed
+    assert (tmp_path / "call.ogg").exists()
+
+
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 5
 
