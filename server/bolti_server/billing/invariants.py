@@ -19,12 +19,26 @@ INVARIANTS: dict[str, str] = {
             on h.organization_id = a.organization_id and h.ledger = a.ledger and h.resolution is null
         where a.kind = 'held'
         group by a.id having a.balance_micros <> coalesce(sum(h.amount_micros), 0)""",
-    "what is spent is the sum of what was settled": """
-        select a.id, a.balance_micros, coalesce(sum(h.settled_micros), 0) as settled
-        from ledger_accounts a left join ledger_holds h
-            on h.organization_id = a.organization_id and h.ledger = a.ledger
-        where a.kind = 'spent'
-        group by a.id having a.balance_micros <> coalesce(sum(h.settled_micros), 0)""",
+    "what is spent is the sum of what was settled and purchased": """
+        select a.id, a.balance_micros, s.settled, p.purchased
+        from ledger_accounts a
+        cross join lateral (
+            select coalesce(sum(settled_micros), 0) as settled from ledger_holds h
+            where h.organization_id = a.organization_id and h.ledger = a.ledger) s
+        cross join lateral (
+            select coalesce(sum(amount_micros), 0) as purchased from ledger_purchases p
+            where p.organization_id = a.organization_id and p.ledger = a.ledger) p
+        where a.kind = 'spent' and a.balance_micros <> s.settled + p.purchased""",
+    "a purchase has its transaction of its amount, and a purchasing transaction its purchase": """
+        select coalesce(p.reference, t.reference) as reference
+        from ledger_purchases p
+        full join (select * from ledger_transactions where kind = 'purchase') t
+            on t.reference = p.reference and t.organization_id = p.organization_id and t.ledger = p.ledger
+        left join lateral (
+            select sum(e.amount_micros) as amount_micros from ledger_entries e
+            join ledger_accounts a on a.id = e.account_id and a.kind = 'spent'
+            where e.transaction_id = t.id) e on true
+        where p.reference is null or t.id is null or coalesce(e.amount_micros, 0) <> p.amount_micros""",
     "what is settled is the price of the billed seconds, capped by the hold": """
         select reference, settled_micros from ledger_holds
         where resolution = 'settled' and settled_micros <> least(amount_micros, price_micros(

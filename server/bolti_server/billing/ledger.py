@@ -1,9 +1,9 @@
-"""The ledger: hold → settle or release, and top up. The only place where money moves.
+"""The ledger: hold → settle or release, purchase, and top up. The only place where money moves.
 
 Rules: double entry, append-only (a correction is another entry); what is available never falls under zero, because a
-hold takes only what is there, under the account's lock; a reference has at most one hold, and it is resolved once.
-Everything here is safe to repeat by its reference and changes nothing the second time. The caller's transaction is the
-one in which the move happens or does not.
+hold or a purchase takes only what is there, under the account's lock; a reference has at most one hold, and it is
+resolved once. Everything here is safe to repeat by its reference and changes nothing the second time. The caller's
+transaction is the one in which the move happens or does not.
 
 The ledger knows an organization, an amount and a reference. That references are conversations is its callers' business.
 """
@@ -20,7 +20,7 @@ from bolti_server.base.events import Event, emit
 from bolti_server.base.ids import new_id
 from bolti_server.base.money import MICROS, Money, format_money
 from bolti_server.billing import ledger_queries as queries
-from bolti_server.billing.ledger_queries import LEDGERS, HoldAttempt, StoredHold
+from bolti_server.billing.ledger_queries import LEDGERS, HoldAttempt, PurchaseAttempt, StoredHold
 from bolti_server.billing.pricing import Rate, price_micros, seconds_covered
 from bolti_server.billing.queries import StoredBalance, find_balance
 from bolti_server.contract import structs
@@ -171,6 +171,46 @@ async def release(tx: Tx, workspace_id: str, reference: str) -> None:
     )
 
 
+async def purchase(
+    tx: Tx,
+    *,
+    organization_id: str,
+    workspace_id: str,
+    ledger: Ledger,
+    reference: str,
+    amount_micros: int,
+    description: str,
+) -> Refusal | None:
+    """Pays an amount at once, in full, once for each reference. None: it is paid (by this or an earlier purchase).
+
+    Otherwise the 402 `payment_required` to raise or to list, and nothing has changed. Raises ValueError where the reference
+    stands for another amount.
+    """
+    assert amount_micros >= 0, amount_micros
+    attempt = await queries.insert_purchase(
+        tx,
+        workspace_id,
+        organization_id=organization_id,
+        ledger=ledger,
+        reference=reference,
+        amount_micros=amount_micros,
+        transaction_id=new_id("txn"),
+        description=description,
+    )
+    assert attempt is not None, (
+        f"{organization_id} has no {ledger} ledger: open_ledgers() comes first"
+    )
+    if attempt.is_made:
+        _tell_if_low(tx, workspace_id, ledger, attempt, _rate(attempt))
+        return None
+    earlier = await queries.find_purchase(tx, workspace_id, reference)
+    if earlier is None:
+        return _too_dear(attempt.available_before_micros, amount_micros, attempt.currency)
+    if earlier != amount_micros:
+        raise ValueError(f"the reference {reference!r} stands for another purchase")
+    return None
+
+
 async def has_open_hold(tx: Tx, workspace_id: str, reference: str) -> bool:
     """Whether money is held for the reference now."""
     found = await queries.find_hold(tx, workspace_id, reference)
@@ -209,9 +249,9 @@ async def top_up(
 
 
 def _tell_if_low(
-    tx: Tx, workspace_id: str, ledger: Ledger, attempt: HoldAttempt, rate: Rate
+    tx: Tx, workspace_id: str, ledger: Ledger, attempt: HoldAttempt | PurchaseAttempt, rate: Rate
 ) -> None:
-    """`credits.low` where this hold has taken the balance across the threshold: once for each drop."""
+    """`credits.low` where this hold or purchase has taken the balance across the threshold: once for each drop."""
     low_micros = price_micros(rate, LOW_SECONDS)
     if not attempt.available_micros < low_micros <= attempt.available_before_micros:
         return
@@ -248,6 +288,21 @@ def _payment_required(available_micros: int, rate: Rate, least_seconds: int) -> 
     )
 
 
+def _too_dear(available_micros: int, required_micros: int, currency: str) -> Refusal:
+    return Refusal(
+        402,
+        "payment_required",
+        f"This costs {format_money(Money(required_micros, currency))}; there is "
+        f"{format_money(Money(available_micros, currency))}. Top up, or wait for calls in progress to end.",
+        extras={
+            "balance_micros": available_micros,
+            "required_micros": required_micros,
+            "currency": currency,
+            "top_up_url": TOP_UP_URL,
+        },
+    )
+
+
 def _as_hold(stored: StoredHold) -> Hold:
     return Hold(
         reference=stored.reference,
@@ -258,7 +313,7 @@ def _as_hold(stored: StoredHold) -> Hold:
     )
 
 
-def _rate(row: HoldAttempt | StoredHold | StoredBalance) -> Rate:
+def _rate(row: HoldAttempt | PurchaseAttempt | StoredHold | StoredBalance) -> Rate:
     return Rate(
         price_per_minute_micros=row.price_per_minute_micros,
         increment_seconds=row.increment_seconds,

@@ -63,6 +63,18 @@ async def find_balance(tx: Tx, workspace_id: str, ledger: str) -> StoredBalance 
     return None if row is None else StoredBalance(**dict(row))
 
 
+async def number_cost_per_month(tx: Tx, workspace_id: str) -> tuple[int, str]:
+    """(micros, currency) of a month of a number, by the rate card of the workspace's organization."""
+    row = await tx.fetchrow(
+        """select r.number_cost_per_month_micros, r.currency
+           from workspaces w join rate_cards r on r.organization_id = w.organization_id
+           where w.id = $1""",
+        workspace_id,
+    )
+    assert row is not None, f"{workspace_id} has no rate card: open_ledgers() comes first"
+    return row["number_cost_per_month_micros"], row["currency"]
+
+
 async def list_transactions(
     tx: Tx,
     workspace_id: str,

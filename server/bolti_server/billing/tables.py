@@ -1,4 +1,4 @@
-"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql."""
+"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql and 0005_versions.sql."""
 
 from __future__ import annotations
 
@@ -61,11 +61,24 @@ class LedgerHoldRow(Table, tablename="ledger_holds", db=ENGINE):
     resolved_at = Timestamptz(null=True)
 
 
+class LedgerPurchaseRow(Table, tablename="ledger_purchases", db=ENGINE):
+    """Append-only. What was paid at once for one reference."""
+
+    reference = Text(primary_key=True, default=None)
+    organization_id = Text()
+    workspace_id = Text()
+    ledger = Text()
+    amount_micros = BigInt()
+    currency = Text()
+    created_at = Timestamptz()
+
+
 class RateCardRow(Table, tablename="rate_cards", db=ENGINE):
-    """An organization's price per minute, increment and minimum."""
+    """An organization's price per minute, increment and minimum, and what a month of a number costs."""
 
     organization_id = Text(primary_key=True, default=None)
     currency = Text()
     price_per_minute_micros = BigInt()
     increment_seconds = Integer()
     minimum_seconds = Integer()
+    number_cost_per_month_micros = BigInt()

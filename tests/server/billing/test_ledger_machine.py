@@ -1,4 +1,4 @@
-"""Any order of holds, settlements, releases and top-ups leaves the ledger where plain arithmetic says."""
+"""Any order of holds, settlements, releases, purchases and top-ups leaves the ledger where plain arithmetic says."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.available, self.spent = LIVE_GRANT, 0
         self.holds: dict[str, ModelHold] = {}
         self.topped_up: set[str] = set()
+        self.bought: dict[str, int] = {}
 
         async def begin(tx: Tx) -> tuple[str, str]:
             made = await create_organization(tx, name="Machine")
@@ -123,6 +124,30 @@ class LedgerMachine(RuleBasedStateMachine):
         if held is not None and held.settled_micros is None:
             held.settled_micros = 0
             self.available += held.amount_micros
+
+    @rule(name=names, amount=st.integers(0, 200_000_000))
+    def purchase(self, name: str, amount: int) -> None:
+        amount = self.bought.get(name, amount)
+        done = self.run(
+            lambda tx: ledger.purchase(
+                tx,
+                organization_id=self.organization_id,
+                workspace_id=self.workspace_id,
+                ledger="live",
+                reference=self.reference(f"bought-{name}"),
+                amount_micros=amount,
+                description="Bought",
+            )
+        )
+        if name not in self.bought and amount > self.available:
+            assert isinstance(done, Refusal)
+            assert done.extras["balance_micros"] == self.available
+            return
+        assert done is None
+        if name not in self.bought:
+            self.bought[name] = amount
+            self.available -= amount
+            self.spent += amount
 
     @rule(name=names, amount=st.integers(1, 100_000_000))
     def top_up(self, name: str, amount: int) -> None:
