@@ -22,6 +22,15 @@ class DialFailed(Exception):
     detail: str | None = None
 
 
+@attrs.frozen
+class TransferFailed(Exception):
+    """Nobody took the call over; it goes on as it was. `code` as of DialFailed."""
+
+    code: str
+    sip_status: int | None = None
+    detail: str | None = None
+
+
 class CallLine(Protocol):
     async def attach(self, session: AgentSession[Any]) -> dict[str, Any]:
         """Sets the session's audio in and out; returns keyword arguments for `session.start`."""
@@ -31,7 +40,14 @@ class CallLine(Protocol):
         """Dials and returns when the callee has answered. Raises DialFailed. Reports ringing by `on_ringing`."""
         ...
 
-    async def send_dtmf(self, digits: str) -> None: ...
+    async def send_dtmf(self, digits: str) -> None:
+        """Presses keys (0-9, *, #, A-D; w is a pause of half a second); returns when they are all sent."""
+        ...
+
+    async def transfer(self, to_number: str) -> None:
+        """Hands the callee over to `to_number`, cold: returns when that has answered, and from then on nothing that the
+        agent says is heard by anybody; hang up then. Raises TransferFailed."""
+        ...
 
     async def hangup(self) -> None:
         """Ends the telephone side; safe to repeat."""

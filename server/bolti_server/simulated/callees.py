@@ -6,21 +6,20 @@ instead. A callee is what happens until somebody picks up, and what that somebod
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
 
 from bolti_server.lines.line import DialFailed
+from bolti_server.simulated import callee_scripts as scripts
 from bolti_server.simulated.conversation import small_talk
 from bolti_server.simulated.phone import Phone
+from bolti_server.simulated.scenarios.callee import refusal_of, talk_of
+from bolti_server.simulated.scenarios.parsing import parse
 from bolti_server.worker_api.messages import LineSpec
 
 RING_MS = 300
-# A callee that waits for the agent to do something gives up after this, whatever limits the agent has.
-LONGEST_WAIT_MS = 60_000
-HANGS_UP_AFTER_MS = 1_200
-TALKS_OVER_AFTER_MS = 1_000
-INTERRUPTION = "Sorry, let me stop you there for a moment. I only have one short question."
+LATE_ANSWER_MS = 20_000
 
 
 @attrs.frozen
@@ -32,64 +31,71 @@ class Callee:
     refusal: DialFailed | None = None
 
 
-async def _hang_up(_phone: Phone) -> None:
-    """Does nothing, which ends the call."""
-
-
-async def _hang_up_in_mid_sentence(phone: Phone) -> None:
-    await phone.hear_voice(HANGS_UP_AFTER_MS, patience_ms=LONGEST_WAIT_MS)
-
-
-async def _talk_over(phone: Phone) -> None:
-    await phone.hear_voice(TALKS_OVER_AFTER_MS, patience_ms=LONGEST_WAIT_MS)
-    await phone.say(INTERRUPTION)
-    await small_talk(phone)
-
-
-async def _stay_silent(phone: Phone) -> None:
-    await phone.wait(10 * LONGEST_WAIT_MS)
-
-
-def _refuses(code: str, sip_status: int, *, ring_ms: int = 0) -> Callee:
-    return Callee(_hang_up, ring_ms, DialFailed(code, sip_status))
+def _refuses(code: str, sip_status: int | None, *, ring_ms: int = 0) -> Callee:
+    return Callee(scripts.say_nothing, ring_ms, DialFailed(code, sip_status))
 
 
 ANSWERS = Callee(small_talk)
 BUSY = _refuses("busy", 486)
-NO_ANSWER = Callee(_hang_up, ring_ms=None)
+NO_ANSWER = Callee(scripts.say_nothing, ring_ms=None)
 DECLINED = _refuses("declined", 603, ring_ms=RING_MS)
 INVALID_NUMBER = _refuses("invalid_number", 404)
-HANGS_UP = Callee(_hang_up_in_mid_sentence)
-TALKS_OVER = Callee(_talk_over)
+UNREACHABLE = _refuses("unreachable", 480)
+VOICEMAIL = Callee(scripts.be_a_mailbox)
+HANGS_UP = Callee(scripts.hang_up_in_mid_sentence)
+TALKS_OVER = Callee(scripts.talk_over)
+SILENT = Callee(scripts.stay_silent)
+MENU = Callee(scripts.be_a_menu)
+PROVIDER_UNAVAILABLE = _refuses("provider_unavailable", 503)
+PROVIDER_RATE_LIMITED = _refuses("provider_rate_limited", 429)
+LATE_ANSWER = Callee(small_talk, ring_ms=LATE_ANSWER_MS)
+NOISY = Callee(scripts.talk_in_noise)
+LINE_LOST = Callee(
+    scripts.say_nothing,
+    RING_MS,
+    DialFailed("outcome_unknown", None, "The line was lost after dialing, without an answer."),
+)
+ASKS_FOR_CALLBACK = Callee(scripts.ask_for_callback)
+STOP_CALLING = Callee(scripts.ask_to_stop)
 
 # The names are those of the contract's SimulationScenario.
-_BY_SCENARIO = {
+BY_SCENARIO: Mapping[str, Callee] = {
     "answers": ANSWERS,
     "busy": BUSY,
     "no_answer": NO_ANSWER,
     "declined": DECLINED,
     "invalid_number": INVALID_NUMBER,
+    "unreachable": UNREACHABLE,
+    "voicemail": VOICEMAIL,
     "hangs_up": HANGS_UP,
     "talks_over": TALKS_OVER,
+    "silent": SILENT,
+    "menu": MENU,
+    "provider_unavailable": PROVIDER_UNAVAILABLE,
+    "provider_rate_limited": PROVIDER_RATE_LIMITED,
+    "late_answer": LATE_ANSWER,
+    "noisy": NOISY,
+    "line_lost": LINE_LOST,
+    "asks_for_callback": ASKS_FOR_CALLBACK,
+    "stop_calling": STOP_CALLING,
 }
-# What is missing here answers and talks: 06 (voicemail), 10 (menu) and 14-17 are still to come.
-_BY_DIGITS = {
-    "01": BUSY,
-    "02": NO_ANSWER,
-    "03": DECLINED,
-    "04": INVALID_NUMBER,
-    "05": _refuses("unreachable", 480),
-    "07": HANGS_UP,
-    "08": TALKS_OVER,
-    "09": Callee(_stay_silent),
-    "11": _refuses("provider_unavailable", 503),
-    "12": _refuses("provider_rate_limited", 429),
-    "13": Callee(small_talk, ring_ms=20_000),
+# In the order of the numbers: 00 answers, 01 is busy … 17 does not want to be called. The rest answers and talks.
+BY_DIGITS: Mapping[str, Callee] = {
+    f"{index:02}": callee for index, callee in enumerate(BY_SCENARIO.values())
 }
 
 
 def callee_of(line: LineSpec) -> Callee:
-    """Who picks up (or does not) at the other end of `line`. Raises KeyError for a scenario that there is not."""
+    """Who picks up (or does not) at the other end of `line`. Raises KeyError for a scenario that there is not, and
+    BrokenScenario for a script that the server should not have taken."""
+    if line.script is not None:
+        scenario = parse(line.script)
+        return Callee(talk_of(scenario), scenario.ring_ms, refusal_of(scenario))
     if line.scenario is not None:
-        return _BY_SCENARIO[line.scenario]
-    return _BY_DIGITS.get(line.to_number[-2:], ANSWERS)
+        return BY_SCENARIO[line.scenario]
+    return callee_at(line.to_number)
+
+
+def callee_at(number: str) -> Callee:
+    """Who picks up at a number of the simulated network."""
+    return BY_DIGITS.get(number[-2:], ANSWERS)

@@ -71,12 +71,12 @@ _DEVANAGARI = re.compile(r"[ऀ-ॿ]")
 
 async def small_talk(phone: Phone) -> None:
     """Talks until it has said goodbye and the agent had its time to hang up; the caller of this hangs up after it."""
-    heard = await phone.hear_turn(patience_ms=GREETING_PATIENCE_MS)
+    heard = await phone.wait_for_agent(patience_ms=GREETING_PATIENCE_MS)
     talk = _talk_of(heard)
     given: set[str] = set()
     if heard is None:
         await phone.say(talk.hello)
-        heard = await phone.hear_turn(patience_ms=REPLY_PATIENCE_MS)
+        heard = await phone.wait_for_agent(patience_ms=REPLY_PATIENCE_MS)
         talk = _talk_of(heard)
     for _ in range(MOST_TURNS):
         if talk.farewell.search(heard or ""):
@@ -86,9 +86,9 @@ async def small_talk(phone: Phone) -> None:
             break
         given.add(reply)
         await phone.say(reply)
-        heard = await phone.hear_turn(patience_ms=REPLY_PATIENCE_MS)
+        heard = await phone.wait_for_agent(patience_ms=REPLY_PATIENCE_MS)
     await phone.say(talk.goodbye)
-    while await phone.hear_turn(patience_ms=HANG_UP_PATIENCE_MS) is not None:
+    while await phone.wait_for_agent(patience_ms=HANG_UP_PATIENCE_MS) is not None:
         pass
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import attrs
@@ -17,24 +18,26 @@ from livekit.agents import AgentSession
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from bolti_server.base.logging import get_logger
-from bolti_server.lines.line import DialFailed
+from bolti_server.lines.line import DialFailed, TransferFailed
 from bolti_server.simulated.beat import Beat
 from bolti_server.simulated.callee_ear import END_OF_TURN_MS, Ear
 from bolti_server.simulated.callee_mouth import Mouth
-from bolti_server.simulated.callees import callee_of
+from bolti_server.simulated.callee_phone import PAUSE, CalleePhone
+from bolti_server.simulated.callees import Callee, callee_at, callee_of
 from bolti_server.simulated.espeak import VoiceFailed
 from bolti_server.simulated.line_input import LineInput
 from bolti_server.simulated.line_output import LineOutput
-from bolti_server.simulated.modem import encode
+from bolti_server.simulated.phone import KEY_MS, PAUSE_MS, PhoneDown
 from bolti_server.simulated.sound import FRAME_MS, WORDS
 from bolti_server.simulated.spoken_words import SpokenWords, WordsBeside
-from bolti_server.simulated.voices import speak
 from bolti_server.worker_api.messages import LineSpec
 
 LineVoice = Literal["speech", "modem"]
 Who = Literal["agent", "callee"]
 # A frame passes some ten tasks between the model and the line.
 TURNS_OF_OTHERS = 10
+CALLEE_TASK = "simulated_callee"
+TRANSFER_RING_SECONDS = 5.0  # how long a transfer rings before it comes back
 SETUP_SECONDS = 0.05  # from dialing to the first sign of the other side
 
 log = get_logger("simulated")
@@ -58,21 +61,21 @@ class SimulatedLine:
         *,
         ring_timeout_seconds: int,
         voice: LineVoice = "speech",
+        callee: Callee | None = None,
     ) -> None:
         self.voice: LineVoice = voice
-        self._callee = callee_of(line)
+        self._callee = callee_of(line) if callee is None else callee
         self._ring_timeout_seconds = ring_timeout_seconds
         self._mouth, self._ear = Mouth(), Ear(reads_modem=voice == "modem")
         self._input, self._output = LineInput(), LineOutput(self._ear.hear_words)
         self._synchronizer: TranscriptSynchronizer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._over = asyncio.Event()
-        self._position_ms = 0
-        self._wishes: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._heard_turns = 0
+        self._phone = CalleePhone(self._mouth, self._ear, voice, self._press)
         self._stretches: list[Stretch] = []
         self._started_ms: dict[Who, int] = {}
         self._keys = ""
+        self.transferred_to: str | None = None  # where the callee went by a transfer
         self._left: str | None = None
         self._on_ringing: list[Callable[[], None]] = []
         self._on_left: list[Callable[[str], None]] = []
@@ -109,16 +112,41 @@ class SimulatedLine:
             raise attrs.evolve(refusal)
         self._tasks = [
             asyncio.create_task(self._lose_if_broken(self._run_clock), name="simulated_clock"),
-            asyncio.create_task(self._lose_if_broken(self._run_callee), name="simulated_callee"),
+            asyncio.create_task(self._lose_if_broken(self._run_callee), name=CALLEE_TASK),
         ]
 
     async def send_dtmf(self, digits: str) -> None:
-        """Presses keys at the callee's ear."""
-        self._keys += digits
+        """Presses keys at the callee's ear, one after another; `w` is a pause. Stops where the call is over."""
+        for key in digits:
+            if self._over.is_set():
+                return
+            if key != PAUSE:
+                self._keys += key
+                self._phone.take_key(key)
+            await self._is_over_within((PAUSE_MS if key == PAUSE else KEY_MS) / 1000)
+
+    async def transfer(self, to_number: str) -> None:
+        """Connects the callee with whoever is at a number of the simulated network. Raises TransferFailed."""
+        target = callee_at(to_number)
+        rings_ms = 0 if target.ring_ms is None else target.ring_ms
+        is_over = await self._is_over_within(min(rings_ms / 1000, TRANSFER_RING_SECONDS))
+        if is_over:
+            raise TransferFailed("remote_hangup", None, "The callee hung up while it was waiting.")
+        if target.refusal is not None:
+            raise TransferFailed(target.refusal.code, target.refusal.sip_status)
+        if target.ring_ms is None or rings_ms > 1000 * TRANSFER_RING_SECONDS:
+            raise TransferFailed("no_answer", None, "It rang, and nobody picked up.")
+        self.transferred_to = to_number
+        for task in self._tasks:
+            if task.get_name() == CALLEE_TASK:
+                task.cancel()  # it talks with somebody else now
+        self._mouth.stop()
 
     async def hangup(self) -> None:
         """Ends the call from the agent's side, also while it rings; safe to repeat."""
         self._over.set()
+        for who in list(self._started_ms):
+            self._end_stretch(who, self.position_ms)
         self._output.close()
         self._input.close()
         tasks, self._tasks = self._tasks, []
@@ -162,59 +190,29 @@ class SimulatedLine:
     @property
     def position_ms(self) -> int:
         """Milliseconds of sound since the answer."""
-        return self._position_ms
+        return self._phone.position_ms
 
     @property
     def stretches(self) -> list[Stretch]:
         """Who spoke when, in the order in which they fell silent; what goes on is not among them yet."""
         return list(self._stretches)
 
-    # ---- what the callee does (simulated.phone.Phone) ----
-
-    async def hear_turn(self, *, patience_ms: int) -> str | None:
-        deadline = self._position_ms + patience_ms
-        await self._until(
-            lambda: (
-                not self._ear.is_turn_open
-                and (len(self._ear.turns) > self._heard_turns or self._position_ms >= deadline)
-            )
-        )
-        texts = self._ear.turns[self._heard_turns :]
-        self._heard_turns += len(texts)
-        return " ".join(texts) if texts else None
-
-    async def hear_voice(self, voiced_ms: int, *, patience_ms: int) -> bool:
-        deadline = self._position_ms + patience_ms
-        await self._until(
-            lambda: (
-                (self._ear.is_turn_open and self._ear.voiced_ms >= voiced_ms)
-                or self._position_ms >= deadline
-            )
-        )
-        return self._ear.is_turn_open and self._ear.voiced_ms >= voiced_ms
-
-    async def wait(self, ms: int) -> None:
-        deadline = self._position_ms + ms
-        await self._until(lambda: self._position_ms >= deadline)
-
-    async def say(self, text: str) -> None:
-        speech = await speak(text, "callee")
-        await self._mouth.say(text, encode(text, speech) if self.voice == "modem" else speech)
-        # What the agent said meanwhile is no answer to this; what it has begun to say may be.
-        self._heard_turns = len(self._ear.turns)
-
-    def press(self, digits: str) -> None:
-        for digit in digits:
-            for callback in self._on_dtmf:
-                callback(digit)
-
     # ---- how it goes on ----
 
-    async def _pass(self, seconds: float) -> None:
-        """Waits while nobody hangs up. Raises DialFailed where the agent's side does."""
+    def _press(self, key: str) -> None:
+        for callback in self._on_dtmf:
+            callback(key)
+
+    async def _is_over_within(self, seconds: float) -> bool:
         try:
             await asyncio.wait_for(self._over.wait(), seconds)
         except TimeoutError:
+            return False
+        return True
+
+    async def _pass(self, seconds: float) -> None:
+        """Waits while nobody hangs up. Raises DialFailed where the agent's side does."""
+        if not await self._is_over_within(seconds):
             return
         raise DialFailed("cancelled_by_user", 487, "The call was given up before it was answered.")
 
@@ -224,6 +222,8 @@ class SimulatedLine:
             for index, now in enumerate(beat.due(time.monotonic())):
                 if index > 0:
                     await _let_others_run()
+                if self._over.is_set():
+                    return  # who left while missed beats were caught up hears none of them
                 self._tick(now)
             await asyncio.sleep(beat.rest(time.monotonic()))
 
@@ -231,39 +231,23 @@ class SimulatedLine:
         frame = self._mouth.next_frame()
         self._input.push(frame)
         if WORDS in frame.userdata:
-            self._started_ms.setdefault("callee", self._position_ms)
+            self._started_ms.setdefault("callee", self.position_ms)
         if not self._mouth.is_speaking and "callee" in self._started_ms:
-            self._end_stretch("callee", self._position_ms + FRAME_MS)
+            self._end_stretch("callee", self.position_ms + FRAME_MS)
         played = self._output.tick(now)
-        self._position_ms += FRAME_MS
         has_ended = self._ear.hear(played)
         if self._ear.is_turn_open:
-            self._started_ms.setdefault("agent", self._position_ms - FRAME_MS)
+            self._started_ms.setdefault("agent", self.position_ms)
         elif has_ended:
-            self._end_stretch("agent", self._position_ms - END_OF_TURN_MS)
-        self._grant_wishes()
-
-    def _grant_wishes(self) -> None:
-        wishes, self._wishes = self._wishes, []
-        for is_granted, future in wishes:
-            if future.done():
-                continue
-            if is_granted():
-                future.set_result(None)
-            else:
-                self._wishes.append((is_granted, future))
+            self._end_stretch("agent", self.position_ms + FRAME_MS - END_OF_TURN_MS)
+        self._phone.tick()
 
     def _end_stretch(self, who: Who, end_ms: int) -> None:
         self._stretches.append(Stretch(who, self._started_ms.pop(who), end_ms))
 
-    async def _until(self, is_granted: Callable[[], bool]) -> None:
-        """Returns at the first beat at which it holds."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._wishes.append((is_granted, future))
-        await future
-
     async def _run_callee(self) -> None:
-        await self._callee.talk(self)
+        with suppress(PhoneDown):
+            await self._callee.talk(self._phone)
         self._leave("remote_hangup")
 
     async def _lose_if_broken(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -283,7 +267,7 @@ class SimulatedLine:
         self._over.set()
         self._left = code
         for who in list(self._started_ms):
-            self._end_stretch(who, self._position_ms)
+            self._end_stretch(who, self.position_ms)
         self._mouth.stop()
         self._ear.put_down()
         if self._synchronizer is not None:
