@@ -207,6 +207,14 @@ def find(providers: Sequence[Provider], name: str) -> Provider | None:
     return next((each for each in providers if each.provider == name), None)
 
 
+def model_name(providers: Sequence[Provider], provider: str, model: str | None) -> str:
+    """What `model` stands for where it is None; the provider's own name where the catalogue lacks it."""
+    if model is not None:
+        return model
+    found = find(providers, provider)
+    return provider if found is None else found.default_model.model
+
+
 def default_of(providers: Sequence[Provider]) -> Provider:
     return next(each for each in providers if each.is_default)
 
@@ -232,13 +240,14 @@ def faults_of(
 ) -> list[Fault]:
     """Everything that is wrong with the three choices, with pointers into the agent. A model of None is the default."""
     return [
-        *_stt_faults(stt, primary_language),
-        *_llm_faults(llm, tuple(allowed_base_urls)),
-        *_tts_faults(tts, primary_language),
+        *stt_faults(stt, primary_language),
+        *llm_faults(llm, tuple(allowed_base_urls)),
+        *tts_faults(tts, primary_language),
     ]
 
 
-def _stt_faults(choice: SttChoice, primary_language: str) -> list[Fault]:
+def stt_faults(choice: SttChoice, primary_language: str) -> list[Fault]:
+    """Pointers begin with /stt, or name the agent's language."""
     provider, model, faults = _look_up(STT, "stt", choice.provider, choice.model)
     if provider is None or model is None:
         return faults
@@ -257,7 +266,8 @@ def _stt_faults(choice: SttChoice, primary_language: str) -> list[Fault]:
     return faults
 
 
-def _llm_faults(choice: LlmChoice, allowed_base_urls: tuple[str, ...]) -> list[Fault]:
+def llm_faults(choice: LlmChoice, allowed_base_urls: tuple[str, ...]) -> list[Fault]:
+    """Pointers begin with /llm."""
     faults: list[Fault] = []
     if choice.base_url is not None:
         provider = find(LLM, choice.provider)
@@ -295,7 +305,8 @@ def _llm_faults(choice: LlmChoice, allowed_base_urls: tuple[str, ...]) -> list[F
     return faults
 
 
-def _tts_faults(choice: TtsChoice, primary_language: str) -> list[Fault]:
+def tts_faults(choice: TtsChoice, primary_language: str) -> list[Fault]:
+    """Pointers begin with /tts."""
     provider, model, faults = _look_up(TTS, "tts", choice.provider, choice.model)
     if provider is None:
         return faults

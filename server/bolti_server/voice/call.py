@@ -21,15 +21,19 @@ from bolti_server.voice.commands import Commands
 from bolti_server.voice.ending import End, Ending
 from bolti_server.voice.failures import Failures
 from bolti_server.voice.limits import end_at_cap, end_at_silence
+from bolti_server.voice.llm_chain import LlmChain
 from bolti_server.voice.models import Models
 from bolti_server.voice.recording import Recording
 from bolti_server.voice.server import CallServer
 from bolti_server.voice.session import CallAgent, build_session
 from bolti_server.voice.speaking import Speaker
+from bolti_server.voice.stt_chain import SttChain
 from bolti_server.voice.tasks import CallTasks
 from bolti_server.voice.tools import tools_of
+from bolti_server.voice.tts_chain import TtsChain
 from bolti_server.voice.turns import Turns
-from bolti_server.voice.usage import usage_of
+from bolti_server.voice.usage import Usage
+from bolti_server.voice.voicemail import Voicemail
 from bolti_server.worker_api.errors import CallLost, NotAuthorized, ServerUnreachable
 from bolti_server.worker_api.messages import CallSpec, EndReport
 
@@ -75,6 +79,8 @@ class _Call:
         self._speaker: Speaker | None = None
         self._failures: Failures | None = None
         self._recording: Recording | None = None
+        self._voicemail: Voicemail | None = None
+        self._usage: Usage | None = None
         self._is_answered = False
 
     async def run(self) -> None:
@@ -135,23 +141,34 @@ class _Call:
 
     async def _prepare(self) -> None:
         models = self._models.build(self._spec, self._line)
-        await _all_of(*(check() for check in models.checks))
-        session = build_session(self._spec, models)
-        speaker = Speaker(session, models.tts, self._spec)
-        failures = Failures(self._spec, self.ending, speaker, self._tasks.spawn)
+        await models.check()
+        self._usage = Usage(models)
+        ear, voice = SttChain(models.stt), TtsChain(models.tts)
+        session = build_session(self._spec, models, ear)
+        speaker = Speaker(session, voice, self._spec)
+        failures = Failures(models, self.ending, speaker, ear, self._tasks.spawn)
         self._listen(session, failures)
         options = await self._line.attach(session)
+        voice.play_at(session.output.audio)
+        self._voicemail = Voicemail(self._spec, session, speaker, self.ending, self._tasks.spawn)
         if self._spec.is_recording_enabled:
             self._recording = Recording(session, self._server.recording_file())
-        tools = tools_of(self._spec.tools, self._server, self._turns, self.ending)
+        tools = tools_of(
+            self._spec.tools, self._server, self._turns, self.ending, self._line, speaker
+        )
         self._session, self._speaker, self._failures = session, speaker, failures
-        await session.start(CallAgent(self._spec, tools, failures), record=False, **options)
+        await session.start(
+            CallAgent(self._spec, tools, LlmChain(models.llm), voice, failures, self._voicemail),
+            record=False,
+            **options,
+        )
         await speaker.warm()
 
     def _listen(self, session: AgentSession[Any], failures: Failures) -> None:
         session.on("error", failures.on_error)
         session.on("user_transcription_timeout", failures.on_deaf)
-        session.on("user_input_transcribed", lambda _: failures.heard())
+        session.on("user_input_transcribed", failures.on_words)
+        session.on("user_state_changed", failures.on_callee_state)
         session.on("agent_state_changed", failures.on_agent_state)
         session.on("close", self._on_close)
         self._line.on_ringing(lambda: self._server.report("ringing"))
@@ -159,7 +176,10 @@ class _Call:
         self._line.on_dtmf(self._turns.keys_pressed)
 
     def _on_left(self, code: str) -> None:
-        self.ending.decide(code)
+        if self._voicemail is None:
+            self.ending.decide(code)
+        else:
+            self._voicemail.left(code)
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason == CloseReason.ERROR:
@@ -169,6 +189,7 @@ class _Call:
         assert self._session is not None
         assert self._speaker is not None
         assert self._failures is not None
+        assert self._voicemail is not None
         self._is_answered = True
         self._server.report("answered")
         self._turns.begin(self._session)
@@ -178,7 +199,11 @@ class _Call:
         self._failures.answered()
         self._commands.answered(self._speaker)
         self._tasks.spawn("end at cap", end_at_cap(self._spec, self.ending))
-        self._tasks.spawn("end at silence", end_at_silence(self._session, self._spec, self.ending))
+        self._voicemail.answered()
+        self._tasks.spawn(
+            "end at silence",
+            end_at_silence(self._session, self._spec, self.ending, self._speaker),
+        )
 
     async def close(self) -> None:
         """Hangs up, closes everything within its limits, and reports the end."""
@@ -190,9 +215,7 @@ class _Call:
         if self._session is not None:
             await self._bounded("close the session", self._session.aclose(), CLOSE_SECONDS)
         self._turns.finish()
-        usage = (
-            [] if self._session is None else usage_of(self._spec, self._session.usage.model_usage)
-        )
+        usage = [] if self._usage is None else self._usage.report()
         self._server.report(
             "ended",
             ended=EndReport(
@@ -201,6 +224,7 @@ class _Call:
                 sip_status=end.sip_status,
                 usage=usage,
                 has_recording=has_recording,
+                is_message_left=end.is_message_left,
             ),
             age_seconds=time.monotonic() - end.at,
         )
@@ -216,16 +240,3 @@ class _Call:
                 await work
         except Exception:
             log.exception("cleanup_failed", step=what, conversation_id=self._spec.conversation_id)
-
-
-async def _all_of(*works: Awaitable[None]) -> None:
-    """All at once; the first failure is raised as it is, and the others are stopped."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    if not tasks:
-        return
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

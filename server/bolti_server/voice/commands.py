@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from bolti_server.voice.ending import Ending
+from bolti_server.voice.phrases import Phrases
 from bolti_server.voice.server import CallServer
-from bolti_server.voice.speaking import Speaker
 from bolti_server.worker_api.messages import Command
 
 LAST_WORDS_SECONDS = 30.0
 FAREWELL_SECONDS = 8.0
+
+
+class LastWords(Protocol):
+    """Who can still say something: `voice.speaking.Speaker`, or a call on a text line."""
+
+    phrases: Phrases
+
+    async def say_to_end(self, text: str, within_seconds: float) -> None: ...
 
 
 class Commands:
@@ -26,9 +34,9 @@ class Commands:
         self._server = server
         self._ending = ending
         self._spawn = spawn
-        self._speaker: Speaker | None = None
+        self._speaker: LastWords | None = None
 
-    def answered(self, speaker: Speaker) -> None:
+    def answered(self, speaker: LastWords) -> None:
         """From now on there is somebody to say goodbye to."""
         self._speaker = speaker
 
@@ -70,7 +78,7 @@ class Commands:
         self._spawn("last words", self._say(self._speaker, text, code, within_seconds, detail))
 
     async def _say(
-        self, speaker: Speaker, text: str, code: str, within_seconds: float, detail: str | None
+        self, speaker: LastWords, text: str, code: str, within_seconds: float, detail: str | None
     ) -> None:
         await speaker.say_to_end(text, within_seconds)
         self._ending.decide(code, detail)

@@ -15,6 +15,7 @@ class End:
     code: str
     detail: str | None = None
     sip_status: int | None = None
+    is_message_left: bool = False  # in a mailbox
     at: float = attrs.field(factory=time.monotonic)
 
 
@@ -27,11 +28,20 @@ class Ending:
     def end(self) -> End | None:
         return self._end
 
-    def decide(self, code: str, detail: str | None = None, sip_status: int | None = None) -> bool:
+    def decide(
+        self,
+        code: str,
+        detail: str | None = None,
+        sip_status: int | None = None,
+        *,
+        is_message_left: bool = False,
+    ) -> bool:
         """False: something else had ended the call before."""
         if self._end is not None:
             return False
-        self._end = End(code=code, detail=detail, sip_status=sip_status)
+        self._end = End(
+            code=code, detail=detail, sip_status=sip_status, is_message_left=is_message_left
+        )
         self._decided.set()
         return True
 

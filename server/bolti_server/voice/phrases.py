@@ -14,12 +14,16 @@ class Phrases:
     ask_again: str  # one answer failed: the next may work
     apology: str  # the models failed for good: the call ends after this
     farewell: str  # this worker stops: the call ends after this
+    one_moment: str  # a tool takes long
+    still_there: str  # nobody speaks
 
 
 _ENGLISH = Phrases(
     ask_again="Sorry, I did not get that. Could you say it again?",
     apology="I am sorry, I have a technical problem and have to end this call. Goodbye.",
     farewell="I am sorry, I have to end this call now. Goodbye.",
+    one_moment="One moment, please.",
+    still_there="Are you still there?",
 )
 _BY_LANGUAGE = {
     "en": _ENGLISH,
@@ -27,6 +31,8 @@ _BY_LANGUAGE = {
         ask_again="माफ़ कीजिए, मैं समझ नहीं पाई। क्या आप दोबारा कहेंगे?",
         apology="माफ़ कीजिए, एक तकनीकी समस्या के कारण मुझे यह कॉल समाप्त करनी पड़ रही है। नमस्ते।",
         farewell="माफ़ कीजिए, मुझे अब यह कॉल समाप्त करनी है। नमस्ते।",
+        one_moment="कृपया एक क्षण रुकिए।",
+        still_there="क्या आप लाइन पर हैं?",
     ),
 }
 

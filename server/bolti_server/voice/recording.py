@@ -16,6 +16,7 @@ from livekit.agents import AgentSession
 
 from bolti_server.base.logging import get_logger
 from bolti_server.voice.recorder import SteadyRecorder
+from bolti_server.worker_api.spool import note_recording_start
 
 CLOSE_SECONDS = 10.0
 
@@ -35,6 +36,7 @@ class Recording:
 
     async def start(self) -> None:
         """The callee has answered: what is heard from now on is recorded."""
+        note_recording_start(self._file)
         await self._recorder.start(output_path=self._file)
 
     async def close(self) -> bool:

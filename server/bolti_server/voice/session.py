@@ -6,40 +6,44 @@ has a limit. The numbers are those that held against misbehaving vendors (models
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectOptions, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from bolti_server.voice.failures import Failures
+from bolti_server.voice.llm_chain import LlmChain
 from bolti_server.voice.models import CallModels
+from bolti_server.voice.stt_chain import SttChain
+from bolti_server.voice.tts_chain import TtsChain
+from bolti_server.voice.voicemail import Voicemail
 from bolti_server.worker_api.messages import CallSpec
 
-TOKEN_SECONDS = (
-    5.0  # for the first and between any two: comments that keep a dead stream open don't count
-)
-TRANSCRIPT_SECONDS = 5.0
+# After the end of speech; real ones take up to a second. Then the vendor is changed, which takes as long again.
+TRANSCRIPT_SECONDS = 2.0
 CLOSE_TRANSCRIPT_SECONDS = 0.5
 MAX_TOOL_STEPS = 5
 _NEVER = 1_000_000
 
+# The chains ask each vendor under limits of their own; nothing is to be repeated around them.
+_ONCE = APIConnectOptions(max_retry=0, timeout=3.0)
 _CONNECT = SessionConnectOptions(
-    stt_conn_options=APIConnectOptions(max_retry=1, retry_interval=0.3, timeout=3.0),
-    llm_conn_options=APIConnectOptions(max_retry=1, retry_interval=0.3, timeout=3.0),
-    tts_conn_options=APIConnectOptions(max_retry=0, timeout=3.0),
+    stt_conn_options=_ONCE,
+    llm_conn_options=_ONCE,
+    tts_conn_options=_ONCE,
     max_unrecoverable_errors=_NEVER,  # voice.failures ends the call, and not in silence
 )
 
 
-def build_session(spec: CallSpec, models: CallModels) -> AgentSession[Any]:
+def build_session(spec: CallSpec, models: CallModels, ear: SttChain) -> AgentSession[Any]:
     """Not started; nothing is connected yet but the LLM's client."""
     turn = spec.turn
     return AgentSession(
-        stt=models.stt,
-        llm=models.llm,
-        tts=models.tts,
+        stt=ear,
+        llm=models.llm.first.made,
+        tts=models.tts.first.made,
         vad=models.vad,
         turn_handling={
             "turn_detection": "vad",
@@ -64,10 +68,16 @@ def build_session(spec: CallSpec, models: CallModels) -> AgentSession[Any]:
 
 
 class CallAgent(Agent):
-    """Instructions and tools of the spec. A failed or stuck answer of the LLM becomes spoken words."""
+    """Instructions and tools of the spec. It thinks and speaks by chains of vendors; what they can't do becomes words."""
 
     def __init__(
-        self, spec: CallSpec, tools: list[llm.Tool | llm.Toolset], failures: Failures
+        self,
+        spec: CallSpec,
+        tools: list[llm.Tool | llm.Toolset],
+        mind: LlmChain,
+        voice: TtsChain,
+        failures: Failures,
+        voicemail: Voicemail,
     ) -> None:
         history = llm.ChatContext.empty()
         for turn in spec.transcript_so_far:
@@ -75,24 +85,38 @@ class CallAgent(Agent):
                 role="assistant" if turn.role == "agent" else "user", content=turn.text
             )
         super().__init__(instructions=spec.instructions, tools=tools, chat_ctx=history)
+        self._mind = mind
+        self._voice = voice
         self._failures = failures
+        self._voicemail = voicemail
 
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncIterable[llm.ChatChunk | str | FlushSentinel]:
-        """The default node under a deadline per token."""
-        answer = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+        """The answer, or what to say instead of the rest of it; to a mailbox nothing."""
+        if self._voicemail.is_mailbox:
+            return
+        answer = self._mind.answer(chat_ctx, tools, model_settings.tool_choice)
         try:
-            while True:
-                async with asyncio.timeout(TOKEN_SECONDS):
-                    chunk = await anext(answer)
+            async for chunk in answer:
                 yield chunk
-        except StopAsyncIteration:
             self._failures.answered_by_llm()
         except Exception as error:  # noqa: BLE001 - the voice session's edge: a vendor's plugin may raise anything
-            if isinstance(error, TimeoutError) and not str(error):
-                error = TimeoutError(f"no token within {TOKEN_SECONDS:.0f} s")
             if (words := self._failures.llm_failed(error)) is not None:
-                yield words
+                yield f" {words}"
         finally:
             await answer.aclose()
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[rtc.AudioFrame]:
+        """The sound of `text`. Raises when nobody can speak it (to its end), which the session must know."""
+        sound = self._voice.frames(text)
+        try:
+            async for frame in sound:
+                yield frame
+        except Exception as error:
+            self._failures.tts_failed(error)
+            raise
+        finally:
+            await sound.aclose()

@@ -12,15 +12,16 @@ from typing import Any
 
 import attrs
 from livekit import rtc
-from livekit.agents import AgentSession, APIConnectOptions, APIError, tts
+from livekit.agents import AgentSession
 
 from bolti_server.models.unavailable import ModelUnavailable
+from bolti_server.voice.fallback import text_of
 from bolti_server.voice.phrases import phrases_in
+from bolti_server.voice.tts_chain import TtsChain
 from bolti_server.worker_api.messages import CallSpec
 
 WARM_SECONDS = 8.0
 INTERRUPT_SECONDS = 1.5
-_WARM_OPTIONS = APIConnectOptions(max_retry=1, retry_interval=0.3, timeout=3.0)
 
 
 @attrs.frozen
@@ -33,7 +34,7 @@ class _Opening:
 class Speaker:
     """Speaks through the session; `warm()` before the dial, `greet()` at the answer."""
 
-    def __init__(self, session: AgentSession[Any], voice: tts.TTS[Any], spec: CallSpec) -> None:
+    def __init__(self, session: AgentSession[Any], voice: TtsChain, spec: CallSpec) -> None:
         self._session = session
         self._voice = voice
         self._spec = spec
@@ -68,6 +69,19 @@ class Speaker:
         """One failure: ask the callee to say it again."""
         self._session.say(self.phrases.ask_again)
 
+    def ask_for_a_moment(self) -> None:
+        """Something takes long: so that nobody thinks that the line is dead."""
+        self._session.say(self.phrases.one_moment)
+
+    async def ask_whether_still_there(self, within_seconds: float) -> None:
+        """In a silence. Returns when it is said, or broken off; never takes longer."""
+        said = self._session.say(self._spec.silence_prompt.text or self.phrases.still_there)
+        try:
+            async with asyncio.timeout(within_seconds):
+                await said
+        except TimeoutError:
+            return
+
     async def say_to_end(self, text: str, within_seconds: float) -> None:
         """Stops whatever is being said, then says `text` to its end, whatever the callee says. Never takes longer."""
         try:
@@ -83,27 +97,19 @@ class Speaker:
         await asyncio.wait({stopped}, timeout=INTERRUPT_SECONDS)
 
     async def _synthesized(self, text: str) -> list[rtc.AudioFrame]:
+        # By the same socket as the answers later: it is open and proven when the callee picks up.
         try:
             async with asyncio.timeout(WARM_SECONDS):
-                return [frame async for frame in self._frames(text)]
-        except (APIError, TimeoutError) as error:
-            said = str(error) or "no sound came in time"
+                return [frame async for frame in self._voice.frames(_read(text))]
+        except Exception as error:
+            said = "no sound came in time" if isinstance(error, TimeoutError) else text_of(error)
             raise ModelUnavailable(
-                f"The voice of {self._spec.tts.provider} could not be synthesized: {said[:300]}"
+                f"The voice of {self._spec.tts.provider} could not be synthesized: {said}"
             ) from error
 
-    async def _frames(self, text: str) -> AsyncIterator[rtc.AudioFrame]:
-        if not self._voice.capabilities.streaming:
-            async with self._voice.synthesize(text, conn_options=_WARM_OPTIONS) as chunks:
-                async for chunk in chunks:
-                    yield chunk.frame
-            return
-        # By the same socket as the answers later: it is open and proven when the callee picks up.
-        async with self._voice.stream(conn_options=_WARM_OPTIONS) as stream:
-            stream.push_text(text)
-            stream.end_input()
-            async for audio in stream:
-                yield audio.frame
+
+async def _read(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 async def _played(frames: list[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:

@@ -55,6 +55,13 @@ class Turns:
             TurnReport(turn_index=0, role="user", text="", start_ms=now, end_ms=now, dtmf=digits)
         )
 
+    def keys_sent(self, digits: str) -> None:
+        """The agent has pressed keys: a turn without words, with the tool call that it was."""
+        now = self._since_answer_ms(time.time())
+        self._report(
+            TurnReport(turn_index=0, role="agent", text="", start_ms=now, end_ms=now, dtmf=digits)
+        )
+
     def finish(self) -> None:
         """The call is over: tool calls that no words followed get a turn without words. Nothing is reported any more."""
         if self._tool_calls:

@@ -1,56 +1,77 @@
-"""What a call used of each model, under our own names: the session names a provider by the host of its URL."""
+"""What a call used of each model, under our own names: a plugin names its provider by the host of a URL, or by its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
-from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
+import attrs
+from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
-from bolti_server.models import catalogue
-from bolti_server.worker_api.messages import CallSpec, UsageReport
+from bolti_server.voice.fallback import Component, Vendor, Vendors
+from bolti_server.voice.models import CallModels
+from bolti_server.worker_api.messages import UsageReport
 
 
-def usage_of(spec: CallSpec, model_usage: Sequence[Any]) -> list[UsageReport]:
-    """One entry per component that was used at all. Several models of one component are added up."""
-    stt = [each for each in model_usage if isinstance(each, STTModelUsage)]
-    llm = [each for each in model_usage if isinstance(each, LLMModelUsage)]
-    tts = [each for each in model_usage if isinstance(each, TTSModelUsage)]
-    found = [
-        UsageReport(
-            component="stt",
-            provider=spec.stt.provider,
-            model=_model(catalogue.STT, spec.stt.provider, spec.stt.model),
-            input_tokens=sum(each.input_tokens for each in stt),
-            output_tokens=sum(each.output_tokens for each in stt),
-            audio_ms=round(sum(each.audio_duration for each in stt) * 1000),
-        ),
-        UsageReport(
-            component="llm",
-            provider=spec.llm.provider,
-            model=_model(catalogue.LLM, spec.llm.provider, spec.llm.model),
-            input_tokens=sum(each.input_tokens for each in llm),
-            output_tokens=sum(each.output_tokens for each in llm),
-        ),
-        UsageReport(
-            component="tts",
-            provider=spec.tts.provider,
-            model=_model(catalogue.TTS, spec.tts.provider, spec.tts.model),
-            input_tokens=sum(each.input_tokens for each in tts),
-            output_tokens=sum(each.output_tokens for each in tts),
-            characters=sum(each.characters_count for each in tts),
-            audio_ms=round(sum(each.audio_duration for each in tts) * 1000),
-        ),
-    ]
-    return [each for each in found if _is_used(each)]
+@attrs.define
+class _Count:
+    input_tokens: int = 0
+    output_tokens: int = 0
+    characters: int = 0
+    audio_seconds: float = 0.0
+
+
+class Usage:
+    """Listens to every vendor of a call, from before it is asked."""
+
+    def __init__(self, models: CallModels) -> None:
+        self._counts: dict[tuple[Component, str, str], _Count] = {}
+        self._listen(models.stt)
+        self._listen(models.llm)
+        self._listen(models.tts)
+
+    def report(self) -> list[UsageReport]:
+        """One entry per model that was used at all; the same model twice in an agent's order is one entry."""
+        found = [
+            UsageReport(
+                component=component,
+                provider=provider,
+                model=model,
+                input_tokens=count.input_tokens,
+                output_tokens=count.output_tokens,
+                characters=count.characters,
+                audio_ms=round(count.audio_seconds * 1000),
+            )
+            for (component, provider, model), count in self._counts.items()
+        ]
+        return [each for each in found if _is_used(each)]
+
+    def _listen(self, vendors: Vendors[Any]) -> None:
+        for vendor in vendors.all:
+            vendor.made.on("metrics_collected", self._counter(vendors.component, vendor))
+
+    def _counter(self, component: Component, vendor: Vendor[Any]) -> Callable[..., None]:
+        count = self._counts.setdefault((component, vendor.provider, vendor.model), _Count())
+
+        def collect(metrics: object, *_: object) -> None:
+            match metrics:
+                case STTMetrics():
+                    count.input_tokens += metrics.input_tokens
+                    count.output_tokens += metrics.output_tokens
+                    count.audio_seconds += metrics.audio_duration
+                case LLMMetrics():
+                    count.input_tokens += metrics.prompt_tokens
+                    count.output_tokens += metrics.completion_tokens
+                case TTSMetrics():
+                    count.input_tokens += metrics.input_tokens
+                    count.output_tokens += metrics.output_tokens
+                    count.characters += metrics.characters_count
+                    count.audio_seconds += metrics.audio_duration
+                case _:
+                    return
+
+        return collect
 
 
 def _is_used(usage: UsageReport) -> bool:
     return bool(usage.input_tokens or usage.output_tokens or usage.characters or usage.audio_ms)
-
-
-def _model(providers: Sequence[catalogue.Provider], provider: str, model: str | None) -> str:
-    if model is not None:
-        return model
-    found = catalogue.find(providers, provider)
-    return provider if found is None else found.default_model.model

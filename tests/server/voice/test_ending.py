@@ -80,7 +80,7 @@ async def llm_refuses_the_key(stage: Stage) -> Call:
 
 
 async def llm_fails_once(stage: Stage) -> Call:
-    model = FailingLLM(500, reply="Fine again. Goodbye.")
+    model = FailingLLM(500, 500, 500, reply="Fine again. Goodbye.")
     return await stage.play(call_spec(greeting="Hello."), models=with_llm(stage.models, model))
 
 
@@ -282,7 +282,7 @@ async def test_a_model_that_never_answers_ends_the_call_after_words_not_in_silen
     said = [text for role, text in call.server.words if role == "agent"]
     assert said == ["Hello.", AGAIN, SORRY]
     assert call.server.end.code == "model_error"
-    assert "no token within 5 s" in (call.server.end.detail or "")
+    assert "no token within" in (call.server.end.detail or "")
 
 
 async def test_a_rule_that_hangs_up_without_words_still_leaves_its_tool_call(
