@@ -64,14 +64,14 @@ async def open_download(
     if recording is None:
         raise not_found("conversation")
     if recording.path is None or recording.size_bytes is None or recording.status != "available":
-        raise _not_available(recording.status, recording.detail)
+        raise not_available(recording.status, recording.detail)
     span = span_of(range_header, recording.size_bytes)
     first_end = min(span.start + _CHUNK_BYTES, span.end)
     try:
         first = await world.objects.get_range(recording.path, span.start, first_end)
     except ObjectMissing:
         log.error("recording_missing", conversation_id=conversation_id, path=recording.path)
-        raise _not_available("failed", "Its file is gone.") from None
+        raise not_available("failed", "Its file is gone.") from None
     return Download(conversation_id, span, _chunks(world, recording, first, first_end, span.end))
 
 
@@ -109,7 +109,8 @@ async def _chunks(
         position = upto
 
 
-def _not_available(status: str, detail: str | None) -> Refusal:
+def not_available(status: str, detail: str | None) -> Refusal:
+    """404 recording_not_available, with the status and why."""
     words = _WHY_NOT.get(status, _WHY_NOT["none"])
     return Refusal(
         404,

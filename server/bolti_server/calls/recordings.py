@@ -1,19 +1,27 @@
 """Recordings come from workers: stored whole or not at all, then told.
 
 Rules: `available` is said of an object that is there, never before; a recording that was announced and does not come is
-`failed` with a reason after its time, or as soon as its worker says that there is none, and `available` all the same
-if it comes later; sending one again changes nothing. Only the agent that has the call sends its recording: the callee
-of a simulated line is gone with its worker, so no call has two (a real line that is adopted will; its parts will be
-joined here).
+`failed` with a reason after its time, or as soon as its worker says that there is none, and `available` all the same if
+it comes later; sending one again changes nothing. Every agent that had the call may send its own, also one that was
+replaced, whenever it can: a recording moves nothing of the call. Several parts are joined by the job that listens to
+them (`heard`), and until then the recording is pending.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
-from bolti_server.calls import artifact_queries, deadlines, events, leases
+from bolti_server.calls import (
+    artifact_queries,
+    deadlines,
+    due_queries,
+    events,
+    heard_queries,
+    leases,
+)
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.artifact_queries import StoredPart
 from bolti_server.calls.worker_queries import LiveCall
@@ -22,35 +30,55 @@ from bolti_server.world import World
 
 MOST_BYTES = 512 * 1024 * 1024  # four hours of stereo Opus at 256 kbit/s are 460 MB
 UPLOAD_SECONDS = 300.0
+JOIN_SECONDS = 900
+_MOST_AGE_MS = 7 * 24 * 3600 * 1000
 _OGG = b"OggS"
 
 
 async def store_recording(
-    world: World, conversation_id: str, epoch: int, chunks: AsyncIterator[bytes]
+    world: World,
+    conversation_id: str,
+    epoch: int,
+    chunks: AsyncIterator[bytes],
+    *,
+    age_ms: int | None = None,
 ) -> RecordingAnswer:
-    """Stores what `chunks` brings and says so. Raises Refusal: 409 for an older epoch, 400 for what is no Ogg, 413."""
+    """Stores what `chunks` brings and says so. `age_ms`: how long ago its first sound was, if the worker knows.
+
+    Raises Refusal: 409 for an epoch that never was, 400 for what is no Ogg, 413.
+    """
     async with world.db.transaction(is_readonly=True) as tx:
         call = await _call(tx, conversation_id, epoch)
-        stored = await artifact_queries.find_part(tx, call.workspace_id, call.id)
+        parts = await artifact_queries.list_parts(tx, call.workspace_id, call.id)
+    stored = next((part for part in parts if part.epoch == epoch), None)
     if stored is None:
-        path = path_of(call)
+        path = path_of(call, epoch)
         received = _Received(chunks)
         await world.objects.put_stream(path, received.checked(), timeout_seconds=UPLOAD_SECONDS)
-        stored = StoredPart(path, received.size_bytes)
+        stored = StoredPart(path, received.size_bytes, epoch, _started_at(call, age_ms))
     async with world.db.transaction() as tx:
-        await _keep(tx, world, conversation_id, epoch, stored)
+        await _keep(tx, world, conversation_id, stored)
     return RecordingAnswer(bytes=stored.size_bytes)
 
 
-def path_of(call: LiveCall) -> str:
-    """Where the recording of a conversation lies in the object store."""
-    return f"{call.workspace_id}/{call.created_at:%Y/%m}/{call.id}.ogg"
+def path_of(call: LiveCall, epoch: int) -> str:
+    """Where the recording of an agent lies in the object store. The first agent's is the conversation's, as a rule: only
+    one that was never dispatched twice has that name, so no two agents write to it."""
+    part = "" if call.dispatch_count <= 1 and epoch == call.epoch else f".{epoch}"
+    return f"{call.workspace_id}/{call.created_at:%Y/%m}/{call.id}{part}.ogg"
+
+
+def _started_at(call: LiveCall, age_ms: int | None) -> datetime | None:
+    if age_ms is None:
+        return None
+    told = call.now - timedelta(milliseconds=min(max(age_ms, 0), _MOST_AGE_MS))
+    return told if call.answered_at is None else max(told, call.answered_at)
 
 
 async def fail_overdue(world: World) -> int:
     """Gives up on recordings that never came, at most a batch; how many."""
     async with world.db.transaction() as tx:
-        due = await queries.find_recordings_overdue_of_any_workspace(tx, deadlines.BATCH)
+        due = await due_queries.find_recordings_overdue_of_any_workspace(tx, deadlines.BATCH)
     return await deadlines.each(world, due, _fail, "recording_not_failed")
 
 
@@ -58,6 +86,11 @@ async def _fail(tx: Tx, workspace_id: str, conversation_id: str) -> bool:
     call = await queries.lock_call(tx, workspace_id, conversation_id)
     if call is None or call.recording_status != "pending":
         return False
+    if await artifact_queries.list_parts(tx, workspace_id, conversation_id):
+        # It came in parts, and no server has joined them yet: that is not given up here.
+        again_at = call.now + timedelta(seconds=JOIN_SECONDS)
+        await queries.change_call(tx, workspace_id, conversation_id, {"next_at": again_at})
+        return True
     await _give_up(tx, call, "The agent worker never delivered it.")
     return True
 
@@ -67,7 +100,8 @@ async def will_not_come(tx: Tx, call: LiveCall) -> LiveCall:
 
     Returns the call after it. Nothing changes where none was awaited.
     """
-    if call.recording_status != "pending":
+    parts = await artifact_queries.list_parts(tx, call.workspace_id, call.id)
+    if call.recording_status != "pending" or parts:
         return call
     return await _give_up(tx, call, "The agent worker came back without a recording of this call.")
 
@@ -77,20 +111,24 @@ async def _give_up(tx: Tx, call: LiveCall, detail: str) -> LiveCall:
     return await queries.change_call(tx, call.workspace_id, call.id, changes)
 
 
-async def _keep(tx: Tx, world: World, conversation_id: str, epoch: int, stored: StoredPart) -> None:
+async def _keep(tx: Tx, world: World, conversation_id: str, stored: StoredPart) -> None:
     call = await queries.lock_call_of_any_workspace(tx, conversation_id)
     assert call is not None, "conversations are not deleted"
-    leases.check_epoch(call, epoch)
-    await artifact_queries.insert_part(
+    is_news = await artifact_queries.insert_part(
         tx,
         call.workspace_id,
         call.id,
-        epoch=epoch,
+        epoch=stored.epoch,
         path=stored.path,
         size_bytes=stored.size_bytes,
+        started_at=stored.started_at,
     )
-    if not call.is_over or call.recording_status == "available":
+    if not is_news or not call.is_over:
         return  # of a call that goes on, the end will tell
+    parts = await artifact_queries.list_parts(tx, call.workspace_id, call.id)
+    await heard_queries.ask(tx, call.workspace_id, call.id)
+    if call.recording_status == "available" or len(parts) > 1:
+        return  # one part is there already: the whole is made of both
     changes = {
         "recording_status": "available",
         "recording_detail": None,
@@ -108,7 +146,8 @@ async def _call(tx: Tx, conversation_id: str, epoch: int) -> LiveCall:
     call = await queries.find_call_of_any_workspace(tx, conversation_id)
     if call is None:
         raise Refusal(409, "epoch_superseded", "There is no such conversation.")
-    leases.check_epoch(call, epoch)
+    if epoch > call.epoch:
+        leases.check_epoch(call, epoch)
     return call
 
 

@@ -88,9 +88,19 @@ async def test_a_recording_that_comes_before_the_end_is_available_at_the_end(
     ]
 
 
-async def test_a_call_without_a_recording_has_none(desk: Desk, worker: ScriptedWorker) -> None:
+async def test_a_call_that_was_not_recorded_has_none(desk: Desk, worker: ScriptedWorker) -> None:
+    await desk.change_agent(is_recording_enabled=False)
     call = await ended(desk, worker, has_recording=False)
     assert await recording_of(desk, call) == ("none", None)
+
+
+async def test_a_call_that_could_not_be_recorded_says_so(
+    desk: Desk, worker: ScriptedWorker
+) -> None:
+    call = await ended(desk, worker, has_recording=False)
+    record = await desk.conversation(call.conversation_id)
+    assert record["recording_status"] == "failed"
+    assert record["recording_detail"] == "The agent worker could not record the call."
 
 
 async def test_a_recording_that_never_comes_fails_with_a_reason(
