@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bolti_server.agents.fallback_checks import fallback_faults
 from bolti_server.agents.tool_checks import template_faults
 from bolti_server.agents.variables import required_names, tags
 from bolti_server.base.errors import Fault
@@ -25,8 +26,12 @@ _TEXTS = ("system_prompt", "first_message", "persona", "goal", "guardrails", "di
 
 
 def texts_of(configuration: AgentConfiguration) -> dict[str, str]:
-    """The texts in which variables may stand, by field."""
-    return {name: getattr(configuration, name) or "" for name in _TEXTS}
+    """The texts in which variables may stand, by field (a field of a field: by the way to it)."""
+    return {
+        **{name: getattr(configuration, name) or "" for name in _TEXTS},
+        "voicemail/message": configuration.voicemail.message or "",
+        "silence_prompt/text": configuration.silence_prompt.text or "",
+    }
 
 
 def faults_of_configuration(
@@ -41,10 +46,13 @@ def faults_of_configuration(
             configuration.primary_language,
             allowed_base_urls,
         ),
+        *fallback_faults(configuration, allowed_base_urls),
         *_text_faults(configuration),
         *_timezone_faults(configuration.timezone),
         *_turn_faults(configuration),
         *_rule_faults(configuration),
+        *_voicemail_faults(configuration),
+        *_transfer_faults(configuration),
     ]
 
 
@@ -84,8 +92,27 @@ def _turn_faults(configuration: AgentConfiguration) -> Iterator[Fault]:
         yield Fault("out_of_range", detail, "/turn/endpointing_max_delay_ms")
 
 
+def _voicemail_faults(configuration: AgentConfiguration) -> Iterator[Fault]:
+    voicemail = configuration.voicemail
+    if voicemail.behaviour == "leave_message" and not (voicemail.message or "").strip():
+        detail = "Is required where the behaviour is leave_message: it is what the agent leaves."
+        yield Fault("required", detail, "/voicemail/message")
+
+
+def _transfer_faults(configuration: AgentConfiguration) -> Iterator[Fault]:
+    names = [target.name for target in configuration.transfer_targets]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            detail = f"{name!r} stands there twice: the language model could not tell them apart."
+            yield Fault("not_unique", detail, f"/transfer_targets/{index}/name")
+
+
 def _rule_faults(configuration: AgentConfiguration) -> Iterator[Fault]:
-    for index, rule in enumerate(configuration.llm.rules):
-        complaint = complaint_about(rule.hear)
-        if complaint is not None:
-            yield Fault("invalid_pattern", complaint, f"/llm/rules/{index}/hear")
+    models = {"/llm": configuration.llm} | {
+        f"/llm_fallbacks/{index}": each for index, each in enumerate(configuration.llm_fallbacks)
+    }
+    for pointer, model in models.items():
+        for index, rule in enumerate(model.rules):
+            complaint = complaint_about(rule.hear)
+            if complaint is not None:
+                yield Fault("invalid_pattern", complaint, f"{pointer}/rules/{index}/hear")

@@ -8,9 +8,17 @@ from __future__ import annotations
 from bolti_server.agents import queries
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import not_found
+from bolti_server.web.preconditions import IfMatch
 
 
-async def delete_agent(tx: Tx, workspace_id: str, agent_id: str) -> None:
-    """Raises Refusal 404 where there is no such agent (any more)."""
+async def delete_agent(
+    tx: Tx, workspace_id: str, agent_id: str, *, expected: IfMatch | None = None
+) -> None:
+    """Raises Refusal 404 where there is no such agent (any more), 412 where it is not in an `expected` version."""
+    if expected is not None:
+        stored = await queries.lock_agent(tx, workspace_id, agent_id)
+        stale = None if stored is None else expected.refusal("agent", stored.version)
+        if stale is not None:
+            raise stale
     if not await queries.mark_deleted(tx, workspace_id, agent_id):
         raise not_found("agent")

@@ -26,6 +26,25 @@ class StoredAgent:
     is_deleted: bool = False
 
 
+@attrs.frozen
+class StoredVersion:
+    """One version of an agent that is not deleted. `configuration` is encoded AgentConfiguration."""
+
+    agent_id: str
+    version: int
+    is_current: bool
+    restored_from: int | None
+    created_at: datetime
+    configuration: str
+    required_variables: tuple[str, ...]
+
+
+_VERSION = """
+    select v.agent_id, v.version, v.version = a.version as is_current, v.restored_from, v.created_at,
+           v.configuration::text as configuration, v.required_variables
+    from agent_versions v join agents a on a.id = v.agent_id
+    where a.workspace_id = $1 and a.id = $2 and a.deleted_at is null"""
+
 _SELECT = """
     select a.id, a.workspace_id, v.version, v.configuration::text as configuration, v.required_variables,
            a.created_at, a.updated_at, a.deleted_at is not null as is_deleted
@@ -53,6 +72,27 @@ async def find_version(
         version,
     )
     return None if row is None else _stored(row)
+
+
+async def find_agent_version(
+    tx: Tx, workspace_id: str, agent_id: str, version: int
+) -> StoredVersion | None:
+    row = await tx.fetchrow(f"{_VERSION} and v.version = $3", workspace_id, agent_id, version)
+    return None if row is None else _version(row)
+
+
+async def list_versions(
+    tx: Tx, workspace_id: str, agent_id: str, *, limit: int, before_version: int | None
+) -> list[StoredVersion]:
+    """Newest first; `before_version` is the last one of the page before."""
+    rows = await tx.fetch(
+        f"{_VERSION} and ($3::integer is null or v.version < $3) order by v.version desc limit $4",
+        workspace_id,
+        agent_id,
+        before_version,
+        limit,
+    )
+    return [_version(row) for row in rows]
 
 
 async def lock_agent(tx: Tx, workspace_id: str, agent_id: str) -> StoredAgent | None:
@@ -84,20 +124,24 @@ async def list_agents(
     before_id: str | None,
     is_active: bool | None,
     name: str | None,
+    is_oldest_first: bool = False,
 ) -> list[StoredAgent]:
-    """Newest first; `before_id` is the last id of the page before. `name` is the whole name."""
+    """`before_id` is the last id of the page before. `name` is the whole name."""
     page = AgentRow.select(AgentRow.id).where(
         AgentRow.workspace_id == workspace_id, AgentRow.deleted_at.is_null()
     )
     if before_id is not None:
-        page = page.where(AgentRow.id < before_id)
+        is_past = AgentRow.id > before_id if is_oldest_first else AgentRow.id < before_id
+        page = page.where(is_past)
     if is_active is not None:
         page = page.where(AgentRow.is_active == is_active)
     if name is not None:
         page = page.where(AgentRow.name == name)
-    ids = [row["id"] for row in await page.order_by(AgentRow.id, ascending=False).limit(limit)]
+    page = page.order_by(AgentRow.id, ascending=is_oldest_first).limit(limit)
+    ids = [row["id"] for row in await page]
+    way = "asc" if is_oldest_first else "desc"
     rows = await tx.fetch(
-        f"{_CURRENT} where a.workspace_id = $1 and a.id = any($2::text[]) order by a.id desc",
+        f"{_CURRENT} where a.workspace_id = $1 and a.id = any($2::text[]) order by a.id {way}",
         workspace_id,
         ids,
     )
@@ -125,15 +169,18 @@ async def insert_version(
     *,
     configuration: object,
     required_variables: Sequence[str],
+    restored_from: int | None = None,
 ) -> None:
     await tx.execute(
-        """insert into agent_versions (agent_id, version, workspace_id, configuration, required_variables)
-           values ($1, $2, $3, $4, $5)""",
+        """insert into agent_versions (
+               agent_id, version, workspace_id, configuration, required_variables, restored_from)
+           values ($1, $2, $3, $4, $5, $6)""",
         agent_id,
         version,
         workspace_id,
         encode_json(configuration),
         list(required_variables),
+        restored_from,
     )
 
 
@@ -160,6 +207,12 @@ async def mark_deleted(tx: Tx, workspace_id: str, agent_id: str) -> bool:
         agent_id,
     )
     return done is not None
+
+
+def _version(row: Mapping[str, Any]) -> StoredVersion:
+    return StoredVersion(
+        **{**dict(row), "required_variables": tuple(row["required_variables"])},
+    )
 
 
 def _stored(row: Mapping[str, Any]) -> StoredAgent:

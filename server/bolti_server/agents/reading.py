@@ -8,11 +8,12 @@ import attrs
 import msgspec
 
 from bolti_server.agents import queries, tool_queries
-from bolti_server.agents.queries import StoredAgent
+from bolti_server.agents.queries import StoredAgent, StoredVersion
 from bolti_server.base.clock import rfc3339
 from bolti_server.base.db import Tx
 from bolti_server.contract import structs
 from bolti_server.contract.structs import AgentConfiguration
+from bolti_server.web.preconditions import etag_of
 
 
 @attrs.frozen
@@ -67,7 +68,12 @@ async def record(tx: Tx, workspace_id: str, stored: StoredAgent) -> structs.Agen
     return (await records(tx, workspace_id, [stored]))[0]
 
 
-def configuration_of(stored: StoredAgent) -> AgentConfiguration:
+def etag(stored: StoredAgent, shown: structs.Agent) -> str:
+    """Of the answer `shown`. Beside a save only the deletion of a tool changes it, and none ever comes back."""
+    return etag_of(stored.version, len(configuration_of(stored).tool_ids) - len(shown.tool_ids))
+
+
+def configuration_of(stored: StoredAgent | StoredVersion) -> AgentConfiguration:
     return msgspec.json.decode(stored.configuration, type=AgentConfiguration)
 
 

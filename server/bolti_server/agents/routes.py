@@ -18,6 +18,7 @@ from bolti_server.agents import (
     testing_tools,
     tool_queries,
     tool_records,
+    version_routes,
 )
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal, combine, not_found
@@ -27,6 +28,7 @@ from bolti_server.web.bodies import body_of, body_or_refusal
 from bolti_server.web.idempotency import Answer, idempotently
 from bolti_server.web.paging import page_of, page_request
 from bolti_server.web.parameters import query_of
+from bolti_server.web.preconditions import if_match, is_what_the_caller_has
 from bolti_server.web.responses import empty_response, json_response
 from bolti_server.world import World
 
@@ -43,7 +45,7 @@ async def create_agent(
         stored = await saving.create_agent(tx, world, caller.workspace_id, body)
         made = await reading.record(tx, caller.workspace_id, stored)
         location = f"/workspaces/{caller.workspace_id}/agents/{made.id}"
-        return Answer(201, made, {"Location": location})
+        return Answer(201, made, {"Location": location, "ETag": reading.etag(stored, made)})
 
     return await idempotently(world, request, caller, work)
 
@@ -62,6 +64,7 @@ async def list_agents(
             before_id=page.before_id,
             is_active=query.get("is_active"),
             name=query.get("name"),
+            is_oldest_first=page.is_oldest_first,
         )
         shown, cursor = page_of(found, page, lambda stored: stored.id)
         agents = await reading.records(tx, caller.workspace_id, shown)
@@ -70,14 +73,21 @@ async def list_agents(
 
 @get("/workspaces/{workspace_id:str}/agents/{agent_id:str}", operation_id="getAgent")
 async def get_agent(
-    world: NamedDependency[World], caller: NamedDependency[Caller], agent_id: FromPath[str]
-) -> Response[bytes]:
+    request: AnyRequest,
+    world: NamedDependency[World],
+    caller: NamedDependency[Caller],
+    agent_id: FromPath[str],
+) -> Response[Any]:
     async with world.db.transaction(is_readonly=True) as tx:
         stored = await queries.find_agent(tx, caller.workspace_id, agent_id)
         if stored is None:
             raise not_found("agent")
         agent = await reading.record(tx, caller.workspace_id, stored)
-    return json_response(agent)
+    etag = reading.etag(stored, agent)
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}  # kept, but asked for each time
+    if is_what_the_caller_has(request, etag):
+        return empty_response(304, headers)
+    return json_response(agent, headers=headers)
 
 
 @patch("/workspaces/{workspace_id:str}/agents/{agent_id:str}", operation_id="updateAgent")
@@ -92,9 +102,11 @@ async def update_agent(
         if isinstance(body, Refusal):
             is_there = await reading.is_agent(tx, caller.workspace_id, agent_id)
             raise body if is_there else combine([body, not_found("agent")])
-        stored = await saving.update_agent(tx, world, caller.workspace_id, agent_id, body)
+        stored = await saving.update_agent(
+            tx, world, caller.workspace_id, agent_id, body, expected=if_match(request)
+        )
         agent = await reading.record(tx, caller.workspace_id, stored)
-    return json_response(agent)
+    return json_response(agent, headers={"ETag": reading.etag(stored, agent)})
 
 
 @post("/workspaces/{workspace_id:str}/tools", operation_id="createTool")
@@ -118,7 +130,12 @@ async def list_tools(
     page = page_request(request, id_prefix="tool")
     async with world.db.transaction(is_readonly=True) as tx:
         found = await tool_queries.list_tools(
-            tx, caller.workspace_id, limit=page.limit + 1, before_id=page.before_id
+            tx,
+            caller.workspace_id,
+            limit=page.limit + 1,
+            before_id=page.before_id,
+            name=query_of(request).get("name"),
+            order=page.order,
         )
     shown, cursor = page_of(found, page, lambda stored: stored.id)
     tools = [tool_records.record(stored) for stored in shown]
@@ -198,6 +215,7 @@ ROUTES: list[HTTPRouteHandler] = [
     list_agents,
     get_agent,
     update_agent,
+    *version_routes.ROUTES,
     create_tool,
     list_tools,
     get_tool,

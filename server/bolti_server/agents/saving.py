@@ -26,6 +26,7 @@ from bolti_server.base.ids import new_id
 from bolti_server.contract import structs
 from bolti_server.models import catalogue
 from bolti_server.web.bodies import validation_failed
+from bolti_server.web.preconditions import IfMatch
 from bolti_server.world import World
 
 _SETTINGS: dict[str, type[msgspec.Struct]] = {
@@ -34,6 +35,8 @@ _SETTINGS: dict[str, type[msgspec.Struct]] = {
     "tts": structs.TtsSettings,
     "turn": structs.TurnSettings,
     "limits": structs.AgentLimits,
+    "voicemail": structs.VoicemailSettings,
+    "silence_prompt": structs.SilencePrompt,
 }
 
 
@@ -47,6 +50,8 @@ async def create_agent(
         "tts": _default_tts(),
         "turn": structs.TurnSettingsInput(),
         "limits": structs.AgentLimitsInput(),
+        "voicemail": structs.VoicemailSettingsInput(),
+        "silence_prompt": structs.SilencePromptInput(),
     }
     fields = {name: getattr(body, name) for name in body.__struct_fields__}
     for name, default in defaults.items():
@@ -63,15 +68,25 @@ async def create_agent(
 
 
 async def update_agent(
-    tx: Tx, world: World, workspace_id: str, agent_id: str, body: structs.AgentUpdate
+    tx: Tx,
+    world: World,
+    workspace_id: str,
+    agent_id: str,
+    body: structs.AgentUpdate,
+    *,
+    expected: IfMatch | None = None,
 ) -> StoredAgent:
     """The agent in its new version; calls in progress keep theirs.
 
-    Raises Refusal 404, or 400 with everything that would be wrong with the agent as a whole.
+    Raises Refusal 404, 412 where it is not in an `expected` version, or 400 with everything that would be wrong with the
+    agent as a whole.
     """
     stored = await queries.lock_agent(tx, workspace_id, agent_id)
     if stored is None:
         raise not_found("agent")
+    stale = None if expected is None else expected.refusal("agent", stored.version)
+    if stale is not None:
+        raise stale
     before = configuration_of(stored)
     changes = {
         name: getattr(body, name)
@@ -87,17 +102,47 @@ async def update_agent(
         existing = await tool_queries.existing_ids(tx, workspace_id, before.tool_ids)
         configuration.tool_ids = [each for each in before.tool_ids if each in existing]
     await _refuse_faults(tx, world, workspace_id, configuration, changes.get("tool_ids", []))
+    return await _save(tx, stored, configuration)
+
+
+async def save_again(
+    tx: Tx,
+    world: World,
+    stored: StoredAgent,
+    configuration: structs.AgentConfiguration,
+    *,
+    restored_from: int,
+) -> StoredAgent:
+    """The agent (locked) with an old configuration as its new version, without the tools that have been deleted since.
+
+    Raises Refusal 400 with everything that would be wrong with it today.
+    """
+    existing = await tool_queries.existing_ids(tx, stored.workspace_id, configuration.tool_ids)
+    configuration.tool_ids = [each for each in configuration.tool_ids if each in existing]
+    await _refuse_faults(tx, world, stored.workspace_id, configuration, [])
+    return await _save(tx, stored, configuration, restored_from=restored_from)
+
+
+async def _save(
+    tx: Tx,
+    stored: StoredAgent,
+    configuration: structs.AgentConfiguration,
+    *,
+    restored_from: int | None = None,
+) -> StoredAgent:
     version = stored.version + 1
-    await _insert_version(tx, workspace_id, agent_id, version, configuration)
+    await _insert_version(
+        tx, stored.workspace_id, stored.id, version, configuration, restored_from=restored_from
+    )
     await queries.point_at_version(
         tx,
-        workspace_id,
-        agent_id,
+        stored.workspace_id,
+        stored.id,
         version,
         name=configuration.name,
         is_active=configuration.is_active,
     )
-    return await _found(tx, workspace_id, agent_id)
+    return await _found(tx, stored.workspace_id, stored.id)
 
 
 def default_stt(language: str | None = None) -> structs.SttSettingsInput:
@@ -138,6 +183,14 @@ def _configuration(fields: dict[str, Any]) -> structs.AgentConfiguration:
     plain = dict(fields)
     for name, kind in _SETTINGS.items():
         plain[name] = msgspec.convert(msgspec.to_builtins(fields[name]), kind)
+    plain["transfer_targets"] = msgspec.convert(
+        msgspec.to_builtins(fields["transfer_targets"]), list[structs.TransferTarget]
+    )
+    for name in ("stt", "llm", "tts"):
+        plain[f"{name}_fallbacks"] = [
+            msgspec.convert(msgspec.to_builtins(each), _SETTINGS[name])
+            for each in fields[f"{name}_fallbacks"]
+        ]
     plain["built_in_tools"] = [str(name) for name in fields["built_in_tools"]]
     return structs.AgentConfiguration(**plain)
 
@@ -170,6 +223,8 @@ async def _insert_version(
     agent_id: str,
     version: int,
     configuration: structs.AgentConfiguration,
+    *,
+    restored_from: int | None = None,
 ) -> None:
     await queries.insert_version(
         tx,
@@ -178,6 +233,7 @@ async def _insert_version(
         version,
         configuration=configuration,
         required_variables=required_names(texts_of(configuration).values()),
+        restored_from=restored_from,
     )
 
 

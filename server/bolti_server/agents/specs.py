@@ -30,7 +30,50 @@ CUT_CALL = ToolSpec(
     },
     is_built_in=True,
 )
-_BUILT_IN: Mapping[str, ToolSpec] = {"cut_call": CUT_CALL}
+SEND_DTMF = ToolSpec(
+    name="send_dtmf",
+    description=(
+        "Press keys on the phone, for example to choose from a menu or to give an extension. "
+        "What you say before is spoken to its end; then wait for what the other side says."
+    ),
+    parameters={
+        "type": "object",
+        "properties": {
+            "digits": {
+                "type": "string",
+                "description": "The keys in their order: 0-9, *, #, A-D; w waits half a second.",
+            }
+        },
+        "required": ["digits"],
+        "additionalProperties": False,
+    },
+    is_built_in=True,
+)
+SCHEDULE_CALLBACK = ToolSpec(
+    name="schedule_callback",
+    description=(
+        "Schedule a call back to the person you are talking to. Ask when it suits them, in their words, and turn that "
+        "into a date and a time. The result says the time that was booked: repeat it to them."
+    ),
+    parameters={
+        "type": "object",
+        "properties": {
+            "at": {
+                "type": "string",
+                "description": "When, as 2026-11-26T10:00 in your time zone, or with an offset.",
+            },
+            "reason": {"type": "string", "description": "What the call will be about, in short."},
+        },
+        "required": ["at"],
+        "additionalProperties": False,
+    },
+    is_built_in=True,
+)
+_BUILT_IN: Mapping[str, ToolSpec] = {
+    "cut_call": CUT_CALL,
+    "send_dtmf": SEND_DTMF,
+    "schedule_callback": SCHEDULE_CALLBACK,
+}
 
 _PHONE_MANNERS = (
     "You are speaking on the telephone: answer in short spoken sentences, without lists, markup or emojis, "
@@ -67,8 +110,13 @@ def disclosure(configuration: AgentConfiguration, values: Mapping[str, Value]) -
 
 
 async def llm_tools(tx: Tx, workspace_id: str, configuration: AgentConfiguration) -> list[ToolSpec]:
-    """The built-in tools that are switched on, then the workspace's HTTP tools that still exist, in the agent's order."""
-    built_in = [_BUILT_IN[name] for name in configuration.built_in_tools]
+    """The built-in tools that are switched on and can do something, then the workspace's HTTP tools that still exist, in
+    the agent's order."""
+    built_in = [
+        tool
+        for name in configuration.built_in_tools
+        if (tool := _built_in(name, configuration)) is not None
+    ]
     tools = await tools_of(tx, workspace_id, configuration.tool_ids)
     return built_in + [
         ToolSpec(
@@ -79,6 +127,45 @@ async def llm_tools(tx: Tx, workspace_id: str, configuration: AgentConfiguration
         )
         for tool in tools
     ]
+
+
+def voicemail_message(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str | None:
+    """What the agent leaves in a mailbox; None: nothing."""
+    return _spoken(configuration.voicemail.message, values)
+
+
+def silence_prompt(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str | None:
+    """What the agent says in a silence; None: the phrase of its language."""
+    return _spoken(configuration.silence_prompt.text, values)
+
+
+def _built_in(name: str, configuration: AgentConfiguration) -> ToolSpec | None:
+    if name == "transfer_call":
+        return _transfer_call([target.name for target in configuration.transfer_targets])
+    return _BUILT_IN[name]
+
+
+def _transfer_call(names: list[str]) -> ToolSpec | None:
+    """None without a target: a model that has the tool would use it."""
+    if not names:
+        return None
+    return ToolSpec(
+        name="transfer_call",
+        description=(
+            "Hand the call to somebody else and leave it. Say first whom you connect them with: what you say before is "
+            "spoken to its end. If nobody takes it, the call comes back to you, and the result says why."
+        ),
+        parameters={
+            "type": "object",
+            "properties": {
+                "target": {"type": "string", "enum": names, "description": "Who gets the call."},
+                "reason": {"type": "string", "description": "Why, in a few words."},
+            },
+            "required": ["target"],
+            "additionalProperties": False,
+        },
+        is_built_in=True,
+    )
 
 
 def _circumstances(configuration: AgentConfiguration, values: Mapping[str, Value]) -> str:

@@ -1,4 +1,4 @@
-"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql."""
+"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql and 0005_versions.sql."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class AgentVersionRow(Table, tablename="agent_versions", db=ENGINE):
     configuration = JSONB()
     required_variables = Array(base_column=Text())
     created_at = Timestamptz()
+    restored_from = Integer(null=True)
 
 
 class ToolRow(Table, tablename="tools", db=ENGINE):

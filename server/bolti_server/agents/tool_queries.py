@@ -10,6 +10,7 @@ import attrs
 
 from bolti_server.agents.tables import ToolRow
 from bolti_server.base.db import Tx, encode_json
+from bolti_server.web.paging import NEWEST_FIRST, Order
 
 
 @attrs.frozen
@@ -79,14 +80,22 @@ async def is_name_taken(
 
 
 async def list_tools(
-    tx: Tx, workspace_id: str, *, limit: int, before_id: str | None
+    tx: Tx,
+    workspace_id: str,
+    *,
+    limit: int,
+    before_id: str | None,
+    name: str | None = None,
+    order: Order = NEWEST_FIRST,
 ) -> list[StoredTool]:
-    """Newest first; `before_id` is the last id of the page before."""
+    """`before_id` is the last id of the page before. `name` is the whole name."""
     rows = await tx.fetch(
-        f"{_SELECT} and ($2::text is null or id < $2) order by id desc limit $3",
+        f"""{_SELECT} and ($2::text is null or id {order.past} $2)
+            and ($4::text is null or name = $4) order by id {order.sql} limit $3""",
         workspace_id,
         before_id,
         limit,
+        name,
     )
     return [_stored(row) for row in rows]
 

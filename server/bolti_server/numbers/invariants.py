@@ -13,6 +13,18 @@ INVARIANTS: dict[str, str] = {
     "a number and its trunk are in one workspace": """
         select n.id from numbers n join trunks t on t.id = n.trunk_id
         where n.workspace_id <> t.workspace_id""",
+    "a released number is with no agent": """
+        select b.id from agent_phone_numbers b join numbers n on n.id = b.number_id
+        where b.unassigned_at is null and n.released_at is not null""",
+    "what was bought is paid, once and by its own workspace, from the ledger of its kind": """
+        select n.id from numbers n join trunks t on t.id = n.trunk_id
+        left join ledger_purchases p on p.reference = n.id and p.workspace_id = n.workspace_id
+            and p.amount_micros = n.monthly_cost_micros and p.currency = n.currency
+            and (p.ledger = 'test') = (t.kind = 'simulated')
+        where n.monthly_cost_micros is not null and p.reference is null""",
+    "what was paid for a number is a number that was bought": """
+        select p.reference from ledger_purchases p left join numbers n on n.id = p.reference
+        where p.reference like 'num\\_%' and n.monthly_cost_micros is null""",
     "a deleted agent has no numbers": """
         select b.id from agent_phone_numbers b join agents a on a.id = b.agent_id
         where b.unassigned_at is null and a.deleted_at is not null""",

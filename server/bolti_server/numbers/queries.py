@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import attrs
 
 from bolti_server.base.db import Tx
 from bolti_server.numbers.tables import TrunkRow
+from bolti_server.web.paging import NEWEST_FIRST, Order
 
 
 @attrs.frozen
@@ -47,6 +48,8 @@ class StoredNumber:
     agent_phone_number_id: str | None
     agent_id: str | None
     direction: str | None
+    monthly_cost_micros: int | None
+    currency: str | None
 
     @property
     def is_simulated(self) -> bool:
@@ -56,7 +59,7 @@ class StoredNumber:
 _NUMBER = """
     select n.id, n.phone_number, n.country, n.created_at, t.id as trunk_id, t.name as trunk_name,
            t.kind as trunk_kind, t.can_inbound, t.can_outbound,
-           b.id as agent_phone_number_id, b.agent_id, b.direction
+           b.id as agent_phone_number_id, b.agent_id, b.direction, n.monthly_cost_micros, n.currency
     from numbers n join trunks t on t.id = n.trunk_id
     left join agent_phone_numbers b on b.number_id = n.id and b.unassigned_at is null
     where n.workspace_id = $1 and n.released_at is null"""
@@ -86,15 +89,43 @@ async def lock_number(tx: Tx, workspace_id: str, number_id: str) -> StoredNumber
     return await find_number(tx, workspace_id, number_id) if is_there else None
 
 
+@attrs.frozen
+class NumberFilter:
+    """What a list of numbers is narrowed to; None: everything."""
+
+    is_assigned: bool | None = None
+    agent_id: str | None = None
+    country: str | None = None
+    phone_number: str | None = None
+    simulated: bool | None = None
+
+
 async def list_numbers(
-    tx: Tx, workspace_id: str, *, limit: int, before_id: str | None
+    tx: Tx,
+    workspace_id: str,
+    wanted: NumberFilter,
+    *,
+    limit: int,
+    before_id: str | None,
+    order: Order = NEWEST_FIRST,
 ) -> list[StoredNumber]:
-    """Newest first; `before_id` is the last id of the page before."""
+    """`before_id` is the last id of the page before."""
     rows = await tx.fetch(
-        f"{_NUMBER} and ($2::text is null or n.id < $2) order by n.id desc limit $3",
+        f"""{_NUMBER} and ($2::text is null or n.id {order.past} $2)
+            and ($4::boolean is null or (b.id is not null) = $4)
+            and ($5::text is null or b.agent_id = $5)
+            and ($6::text is null or n.country = $6)
+            and ($7::text is null or n.phone_number = $7)
+            and ($8::boolean is null or (t.kind = 'simulated') = $8)
+            order by n.id {order.sql} limit $3""",
         workspace_id,
         before_id,
         limit,
+        wanted.is_assigned,
+        wanted.agent_id,
+        wanted.country,
+        wanted.phone_number,
+        wanted.simulated,
     )
     return [_number(row) for row in rows]
 
@@ -107,12 +138,21 @@ async def find_number_by_phone_number(
 
 
 async def insert_number(
-    tx: Tx, workspace_id: str, number_id: str, *, trunk_id: str, phone_number: str, country: str
+    tx: Tx,
+    workspace_id: str,
+    number_id: str,
+    *,
+    trunk_id: str,
+    phone_number: str,
+    country: str,
+    monthly_cost_micros: int | None = None,
+    currency: str | None = None,
 ) -> bool:
     """False where the workspace has this phone number already."""
     done = await tx.fetchval(
-        """insert into numbers (id, workspace_id, trunk_id, phone_number, country)
-           values ($1, $2, $3, $4, $5)
+        """insert into numbers (
+               id, workspace_id, trunk_id, phone_number, country, monthly_cost_micros, currency)
+           values ($1, $2, $3, $4, $5, $6, $7)
            on conflict (workspace_id, phone_number) where released_at is null do nothing
            returning id""",
         number_id,
@@ -120,8 +160,30 @@ async def insert_number(
         trunk_id,
         phone_number,
         country,
+        monthly_cost_micros,
+        currency,
     )
     return done is not None
+
+
+async def mark_released(tx: Tx, workspace_id: str, number_id: str) -> None:
+    await tx.execute(
+        """update numbers set released_at = bolti_now()
+           where workspace_id = $1 and id = $2 and released_at is null""",
+        workspace_id,
+        number_id,
+    )
+
+
+async def owned_phone_numbers(tx: Tx, workspace_id: str, among: Sequence[str]) -> frozenset[str]:
+    """Which of these the workspace has."""
+    rows = await tx.fetch(
+        """select phone_number from numbers
+           where workspace_id = $1 and phone_number = any($2::text[]) and released_at is null""",
+        workspace_id,
+        list(among),
+    )
+    return frozenset(row["phone_number"] for row in rows)
 
 
 async def hold_workspace(tx: Tx, workspace_id: str) -> None:

@@ -10,18 +10,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from bolti_server.agents import reading as agents
-from bolti_server.base.clock import rfc3339
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal, combine, not_found
 from bolti_server.contract import structs
-from bolti_server.numbers import queries
+from bolti_server.numbers import buying_routes, queries
 from bolti_server.numbers.assigning import assign_number, unassign_number
-from bolti_server.numbers.queries import StoredBinding, StoredNumber
+from bolti_server.numbers.queries import NumberFilter
+from bolti_server.numbers.records import binding_record, number_record
 from bolti_server.numbers.retiring import delete_agent_and_unassign
 from bolti_server.web.authentication import Caller
 from bolti_server.web.bodies import body_or_refusal
 from bolti_server.web.idempotency import Answer, idempotently
 from bolti_server.web.paging import page_of, page_request
+from bolti_server.web.parameters import query_of
+from bolti_server.web.preconditions import if_match
 from bolti_server.web.responses import empty_response, json_response
 from bolti_server.world import World
 
@@ -33,12 +35,27 @@ async def list_numbers(
     request: AnyRequest, world: NamedDependency[World], caller: NamedDependency[Caller]
 ) -> Response[bytes]:
     page = page_request(request, id_prefix="num")
+    query = query_of(request)
+    wanted = NumberFilter(
+        is_assigned=query.get("is_assigned"),
+        agent_id=query.get("agent_id"),
+        country=query.get("country"),
+        phone_number=query.get("phone_number"),
+        simulated=query.get("simulated"),
+    )
     async with world.db.transaction(is_readonly=True) as tx:
         found = await queries.list_numbers(
-            tx, caller.workspace_id, limit=page.limit + 1, before_id=page.before_id
+            tx,
+            caller.workspace_id,
+            wanted,
+            limit=page.limit + 1,
+            before_id=page.before_id,
+            order=page.order,
         )
     shown, cursor = page_of(found, page, lambda number: number.id)
-    return json_response(structs.NumberPage(data=[_number(each) for each in shown], next=cursor))
+    return json_response(
+        structs.NumberPage(data=[number_record(each) for each in shown], next=cursor)
+    )
 
 
 @get("/workspaces/{workspace_id:str}/numbers/{number_id:str}", operation_id="getNumber")
@@ -49,7 +66,7 @@ async def get_number(
         number = await queries.find_number(tx, caller.workspace_id, number_id)
     if number is None:
         raise not_found("number")
-    return json_response(_number(number))
+    return json_response(number_record(number))
 
 
 @get(
@@ -70,7 +87,7 @@ async def list_agent_phone_numbers(
             tx, caller.workspace_id, agent_id, limit=page.limit + 1, before_id=page.before_id
         )
     shown, cursor = page_of(found, page, lambda binding: binding.id)
-    bindings = [_binding(each) for each in shown]
+    bindings = [binding_record(each) for each in shown]
     return json_response(structs.AgentPhoneNumberPage(data=bindings, next=cursor))
 
 
@@ -94,7 +111,7 @@ async def assign_phone_number(
 
     async def work(tx: Tx) -> Answer:
         binding = await assign_number(tx, caller.workspace_id, agent_id, number_id, direction)
-        return Answer(201, _binding(binding))
+        return Answer(201, binding_record(binding))
 
     return await idempotently(world, request, caller, work)
 
@@ -121,55 +138,22 @@ async def unassign_phone_number(
     status_code=204,
 )
 async def delete_agent(
-    world: NamedDependency[World], caller: NamedDependency[Caller], agent_id: FromPath[str]
+    request: AnyRequest,
+    world: NamedDependency[World],
+    caller: NamedDependency[Caller],
+    agent_id: FromPath[str],
 ) -> Response[None]:
     async with world.db.transaction() as tx:
-        await delete_agent_and_unassign(tx, caller.workspace_id, agent_id)
-    return empty_response()
-
-
-def _number(number: StoredNumber) -> structs.Number:
-    assignment = None
-    if number.agent_phone_number_id is not None:
-        assert number.agent_id is not None, "a binding has an agent"
-        assert number.direction is not None, "a binding has a direction"
-        assignment = structs.NumberAssignment(
-            agent_phone_number_id=number.agent_phone_number_id,
-            agent_id=number.agent_id,
-            direction=number.direction,
+        await delete_agent_and_unassign(
+            tx, caller.workspace_id, agent_id, expected=if_match(request)
         )
-    return structs.Number(
-        id=number.id,
-        phone_number=number.phone_number,
-        country=number.country,
-        trunk=structs.Trunk(
-            id=number.trunk_id,
-            name=number.trunk_name,
-            kind=number.trunk_kind,
-            can_inbound=number.can_inbound,
-            can_outbound=number.can_outbound,
-        ),
-        simulated=number.is_simulated,
-        assignment=assignment,
-        created_at=rfc3339(number.created_at),
-    )
-
-
-def _binding(binding: StoredBinding) -> structs.AgentPhoneNumber:
-    return structs.AgentPhoneNumber(
-        id=binding.id,
-        agent_id=binding.agent_id,
-        number_id=binding.number_id,
-        phone_number=binding.phone_number,
-        direction=binding.direction,
-        simulated=binding.is_simulated,
-        created_at=rfc3339(binding.created_at),
-    )
+    return empty_response()
 
 
 ROUTES: list[HTTPRouteHandler] = [
     list_numbers,
     get_number,
+    *buying_routes.ROUTES,
     list_agent_phone_numbers,
     assign_phone_number,
     unassign_phone_number,

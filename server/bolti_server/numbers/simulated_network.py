@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+COUNTRY = "US"
+# 00 to 17 are callees with a part to play (product.md, section 12): whoever had one of them could not call it.
+OFFERED = tuple(f"+120255501{number:02d}" for number in range(18, 100))
 _OWNED = re.compile(r"\+120255501[0-9]{2}")
 
 

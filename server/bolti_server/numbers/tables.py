@@ -1,8 +1,8 @@
-"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql."""
+"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql and 0005_versions.sql."""
 
 from __future__ import annotations
 
-from piccolo.columns import Boolean, Text, Timestamptz
+from piccolo.columns import BigInt, Boolean, Text, Timestamptz
 from piccolo.table import Table
 
 from bolti_server.base.db import ENGINE
@@ -28,6 +28,8 @@ class NumberRow(Table, tablename="numbers", db=ENGINE):
     trunk_id = Text()
     phone_number = Text()
     country = Text()
+    monthly_cost_micros = BigInt(null=True)
+    currency = Text(null=True)
     created_at = Timestamptz()
     released_at = Timestamptz(null=True)
 

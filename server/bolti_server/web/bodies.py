@@ -16,10 +16,9 @@ from litestar import Request
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from bolti_server.base.errors import Fault, Refusal
-from bolti_server.web.contract import Operation, load_contract
+from bolti_server.web.contract import BODY_LIMIT_BYTES, Operation, load_contract
 from bolti_server.web.faults import PHONE_NUMBER, faults_of, pointer_of
 
-BODY_LIMIT_BYTES = 1 << 20
 MOST_NESTING = 64
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -35,7 +34,9 @@ async def body_of(request: Request[Any, Any, Any], kind: type[T]) -> T:
     try:
         raw = await request.body()
     except RequestEntityTooLarge:
-        raise too_large() from None
+        raise too_large(operation.most_body_bytes) from None
+    if len(raw) > operation.most_body_bytes:
+        raise too_large(operation.most_body_bytes)
     if not raw and not operation.is_body_required:
         raw = b"{}"
     else:
@@ -107,8 +108,9 @@ def validation_failed(faults: list[Fault]) -> Refusal:
     return Refusal(400, "validation_failed", detail, faults=faults)
 
 
-def too_large() -> Refusal:
-    return Refusal(413, "body_too_large", "The body is larger than 1 MiB.")
+def too_large(limit_bytes: int = BODY_LIMIT_BYTES) -> Refusal:
+    size = "1 MiB" if limit_bytes == BODY_LIMIT_BYTES else f"{limit_bytes} bytes"
+    return Refusal(413, "body_too_large", f"The body is larger than {size}.")
 
 
 def _check_media_type(request: Request[Any, Any, Any]) -> None:

@@ -21,6 +21,8 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _BASE = "urn:bolti:contract"
 
+BODY_LIMIT_BYTES = 1 << 20  # where an operation names no `x-max-body-bytes` of its own
+
 JsonSchema = Mapping[str, Any]
 
 
@@ -52,6 +54,7 @@ class Operation:
     headers: Mapping[str, Parameter]
     body: jsonschema_rs.Validator | None
     is_body_required: bool
+    most_body_bytes: int
 
 
 @attrs.frozen(eq=False)
@@ -115,6 +118,7 @@ def _operation(
         headers=headers,
         body=body and _validator(document, body["content"]["application/json"]["schema"]),
         is_body_required=bool(body and body.get("required", False)),
+        most_body_bytes=entry.get("x-max-body-bytes", BODY_LIMIT_BYTES),
     )
 
 

@@ -2,7 +2,8 @@
 
 Rule: `/v1` is cut before routing, so contract and routes are one set; HEAD is GET without the body; OPTIONS is answered
 here, because Litestar's own answer forgets the methods of handlers that were registered later on the same path; whatever
-answers, a route or a failure, passes here, so no answer lacks its Request-Id.
+answers, a route or a failure, passes here, so no answer lacks its Request-Id and RateLimit-Policy.
+Whoever's key is known is also told what is left of its limit, with every answer, refusals too.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ class Api(Litestar):
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], request_id_header]
+                policy = (b"ratelimit-policy", self.policy_header)
+                headers = [*message["headers"], request_id_header, policy]
                 rate = ours.get(RATE_KEY)
-                if (
-                    rate is not None
-                ):  # whoever was let in as somebody got something for their eyes alone
-                    headers += [(b"ratelimit", rate), (b"ratelimit-policy", self.policy_header)]
+                if rate is not None:
+                    headers.append((b"ratelimit", rate))
+                    # whoever was let in as somebody got something for their eyes alone
                     if not any(name.lower() == b"cache-control" for name, _ in headers):
                         headers.append((b"cache-control", b"no-store"))
                 message["headers"] = headers

@@ -11,9 +11,10 @@ import pytest
 
 from bolti_server.base.errors import Refusal
 from bolti_server.contract import structs
-from bolti_server.web.bodies import BODY_LIMIT_BYTES, MOST_NESTING, parse_body, parse_json
-from bolti_server.web.contract import load_contract
+from bolti_server.web.bodies import MOST_NESTING, parse_body, parse_json
+from bolti_server.web.contract import BODY_LIMIT_BYTES, load_contract
 
+AGENTS = "/workspaces/current/agents"
 KEYS = "/workspaces/current/api-keys"
 JSON = {"Content-Type": "application/json"}
 
@@ -246,4 +247,4 @@ async def test_a_body_beyond_the_limit_is_too_large_with_and_without_its_length(
 async def test_a_body_of_exactly_the_limit_is_read(client: httpx2.AsyncClient) -> None:
     body = b'{"name": "x"}'
     full = body + b" " * (BODY_LIMIT_BYTES - len(body))
-    assert (await client.post(KEYS, content=full, headers=JSON)).status_code == 201
+    assert (await client.post(AGENTS, content=full, headers=JSON)).status_code == 201

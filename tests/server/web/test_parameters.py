@@ -25,6 +25,7 @@ def test_values_are_typed_by_the_contract_and_defaults_filled_in() -> None:
         "status": ["queued", "ringing"],
         "simulated": True,
         "to_number": "+12025550100",
+        "sort": "newest",
     }
     assert read("listApiKeys", b"") == ({"limit": 20}, set())
 

@@ -1,0 +1,72 @@
+"""What an agent does with mailboxes, silence and transfers: saved, checked, kept when something else changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+AGENTS = "/workspaces/current/agents"
+
+
+async def made(client: httpx2.AsyncClient, **settings: Any) -> dict[str, Any]:
+    answer = await client.post(AGENTS, json={"name": "Front desk", **settings})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_an_agent_hangs_up_on_mailboxes_and_asks_into_silence_unless_told_otherwise(
+    client: httpx2.AsyncClient,
+) -> None:
+    agent = await made(client)
+    assert agent["voicemail"] == {"behaviour": "hang_up", "message": None}
+    assert agent["is_answering_machine_detection_enabled"] is True
+    assert agent["silence_prompt"] == {"times": 2, "text": None}
+    assert agent["transfer_targets"] == []
+
+
+async def test_the_settings_are_kept_when_something_else_is_changed(
+    client: httpx2.AsyncClient,
+) -> None:
+    settings = {
+        "voicemail": {"behaviour": "leave_message", "message": "Call back, {{ name }}."},
+        "is_answering_machine_detection_enabled": False,
+        "silence_prompt": {"times": 1, "text": "Hello, {{ title }}?"},
+        "transfer_targets": [{"name": "billing", "phone_number": "+12025550105"}],
+        "built_in_tools": ["transfer_call", "schedule_callback", "send_dtmf"],
+    }
+    agent = await made(client, **settings)
+    assert {name: agent[name] for name in settings} == settings
+    assert set(agent["required_variables"]) == {"name", "title"}
+    answer = await client.patch(f"{AGENTS}/{agent['id']}", json={"goal": "Be kind."})
+    assert {name: answer.json()[name] for name in settings} == settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"voicemail": {"behaviour": "leave_message"}}, "/voicemail/message"),
+        ({"voicemail": {"behaviour": "leave_message", "message": " "}}, "/voicemail/message"),
+        ({"voicemail": {"message": "{{ name"}}, "/voicemail/message"),
+        ({"voicemail": {"behaviour": "shout"}}, "/voicemail/behaviour"),
+        ({"silence_prompt": {"times": 3}}, "/silence_prompt/times"),
+        ({"silence_prompt": {"text": "{{ }}"}}, "/silence_prompt/text"),
+        (
+            {"transfer_targets": [{"name": "a", "phone_number": "12"}]},
+            "/transfer_targets/0/phone_number",
+        ),
+        (
+            {"transfer_targets": [{"name": "a", "phone_number": "+12025550105"}] * 2},
+            "/transfer_targets/1/name",
+        ),
+        ({"built_in_tools": ["make_coffee"]}, "/built_in_tools/0"),
+    ],
+)
+async def test_what_could_not_work_is_refused_with_its_place(
+    client: httpx2.AsyncClient, wrong: dict[str, Any], pointer: str
+) -> None:
+    answer = await client.post(AGENTS, json={"name": "Front desk", **wrong})
+    assert answer.status_code == 400
+    assert pointer in {each["pointer"] for each in answer.json()["errors"]}
