@@ -203,10 +203,11 @@ def architecture(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Whether made code is up to date: the types from contracts/openapi.yaml, the SDK's sync face from its async one."""
+    """Whether what is made is up to date: types from the contract, the SDK's sync face, the scenarios' pictures."""
     install(session)
     session.run(PYTHON, "tools/generate.py", "--check")
     session.run(PYTHON, "tools/unasync.py", "--check")
+    session.run(PYTHON, "tools/draw_scenarios.py", "--check")
 
 
 @nox.session
@@ -235,6 +236,13 @@ def bench(session: nox.Session) -> None:
     """Measurements, as ratios within one run, into bench/RESULTS.md."""
     install(session)
     session.run(PYTHON, "-m", "bench.run", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The contract's own fuzz against the real server: 20,000 requests. `fuzz --requests 2000` makes fewer."""
+    install(session)
+    session.run(PYTHON, "tools/fuzz.py", *session.posargs)
 
 
 @nox.session

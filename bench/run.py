@@ -15,6 +15,7 @@ from pathlib import Path
 import bench.call_starts
 import bench.dev_start
 import bench.sdk_overhead
+import bench.text_line
 import bench.turns
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
@@ -31,6 +32,10 @@ PARTS: dict[str, tuple[Callable[[], dict[str, float]], list[tuple[str, str, floa
         ],
     ),
     "call_starts": (bench.call_starts.measure, [("ratio_to_bare", ">=", 0.7)]),
+    "text_line": (
+        bench.text_line.measure,
+        [("whole_calls_per_minute", ">=", 2000), ("cpu_ms_per_call", "<=", 60)],
+    ),
     "dev_start": (
         bench.dev_start.measure,
         [("first_start_seconds", "<=", 5), ("next_start_seconds", "<=", 2)],

@@ -218,6 +218,10 @@ class DestinationNotAllowed(Forbidden):
     """The number may not be called from here."""
 
 
+class DoNotCall(Forbidden):
+    """Who has this number does not want to be called by this workspace."""
+
+
 class RecordingNotAvailable(NotFound):
     """There is no recording (yet)."""
 
@@ -254,6 +258,19 @@ class IdempotencyInProgress(Conflict):
 
 class NameTaken(Conflict):
     """Another one has this name."""
+
+
+class NumberNotAvailable(Conflict):
+    """The number is taken or not offered: `numbers.available()` lists those that can be bought."""
+
+
+class PreconditionFailed(ApiError):
+    """412: somebody else has saved it since; nothing was changed. Read it again, and make the change on that."""
+
+    @property
+    def current_version(self) -> int | None:
+        """The version that it is in."""
+        return self._number("current_version")
 
 
 class BodyTooLarge(ApiError):
@@ -307,6 +324,7 @@ BY_CODE: dict[str, type[ApiError]] = {
     "invalid_phone_number": InvalidPhoneNumber,
     "number_not_assigned": NumberNotAssigned,
     "destination_not_allowed": DestinationNotAllowed,
+    "do_not_call": DoNotCall,
     "recording_not_available": RecordingNotAvailable,
     "method_not_allowed": MethodNotAllowed,
     "not_acceptable": NotAcceptable,
@@ -315,6 +333,8 @@ BY_CODE: dict[str, type[ApiError]] = {
     "idempotency_in_progress": IdempotencyInProgress,
     "idempotency_mismatch": IdempotencyMismatch,
     "name_taken": NameTaken,
+    "number_not_available": NumberNotAvailable,
+    "precondition_failed": PreconditionFailed,
     "range_not_satisfiable": RangeNotSatisfiable,
     "body_too_large": BodyTooLarge,
     "unsupported_media_type": UnsupportedMediaType,
@@ -335,6 +355,7 @@ BY_STATUS: dict[int, type[ApiError]] = {
     405: MethodNotAllowed,
     406: NotAcceptable,
     409: Conflict,
+    412: PreconditionFailed,
     413: BodyTooLarge,
     415: UnsupportedMediaType,
     416: RangeNotSatisfiable,

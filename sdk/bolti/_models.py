@@ -36,8 +36,8 @@ Scope = Literal[
 """What a key may do. Each operation names the one it needs (`x-scope`)."""
 
 
-BuiltInTool = Literal["cut_call"]
-"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done."""
+BuiltInTool = Literal["cut_call", "transfer_call", "schedule_callback", "send_dtmf"]
+"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets` and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus."""
 
 
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -54,6 +54,10 @@ TrunkKind = Literal["simulated", "byot"]
 """Who carries a number: `simulated` reaches only the simulated network; `byot` is the workspace's own."""
 
 
+SortOrder = Literal["newest", "oldest"]
+"""The order of a list, by when its items were made."""
+
+
 NumberDirection = Literal["inbound", "outbound", "both"]
 """For which calls a number is bound to an agent."""
 
@@ -63,9 +67,30 @@ WhenLimited = Literal["refuse", "queue"]
 
 
 SimulationScenario = Literal[
-    "answers", "busy", "no_answer", "declined", "invalid_number", "hangs_up", "talks_over"
+    "answers",
+    "busy",
+    "no_answer",
+    "declined",
+    "invalid_number",
+    "unreachable",
+    "voicemail",
+    "hangs_up",
+    "talks_over",
+    "silent",
+    "menu",
+    "provider_unavailable",
+    "provider_rate_limited",
+    "late_answer",
+    "noisy",
+    "line_lost",
+    "asks_for_callback",
+    "stop_calling",
 ]
-"""A built-in callee of the simulated network. `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `hangs_up` in mid-sentence; `talks_over` the agent."""
+"""A built-in callee of the simulated network, in the order of the numbers +12025550100 to …0117 which are theirs: `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `unreachable`; `voicemail` with a beep; `hangs_up` in mid-sentence; `talks_over` the agent; `silent`; `menu` that wants keys; `provider_unavailable` (503); `provider_rate_limited` (429); `late_answer` after 20 s; `noisy` line; `line_lost` after dialing (its outcome is unknown); `asks_for_callback`; `stop_calling`: does not want to be called."""
+
+
+SimulationLine = Literal["audio", "text"]
+"""How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line"."""
 
 
 ConversationStatus = Literal[
@@ -199,8 +224,8 @@ Ledger = Literal["live", "test"]
 """`live` money, or the `test` ledger that simulated calls are priced on (they cost nothing)."""
 
 
-LedgerTransactionKind = Literal["hold", "settle", "release", "top_up", "correction"]
-"""The ledger's verbs: hold → settle or release; top up; a correction is another entry."""
+LedgerTransactionKind = Literal["hold", "settle", "release", "top_up", "purchase", "correction"]
+"""The ledger's verbs: hold → settle or release; top up; a purchase (a month of a number) is paid at once; a correction is another entry."""
 
 
 LedgerAccount = Literal["available", "held", "spent", "funding"]
@@ -263,6 +288,7 @@ ProblemCode = Literal[
     "invalid_phone_number",
     "number_not_assigned",
     "destination_not_allowed",
+    "do_not_call",
     "recording_not_available",
     "method_not_allowed",
     "not_acceptable",
@@ -271,6 +297,8 @@ ProblemCode = Literal[
     "idempotency_in_progress",
     "idempotency_mismatch",
     "name_taken",
+    "number_not_available",
+    "precondition_failed",
     "range_not_satisfiable",
     "body_too_large",
     "unsupported_media_type",
@@ -447,6 +475,36 @@ class TurnSettings(Model):
     """Speech shorter than this does not interrupt."""
 
 
+VoicemailBehaviour = Literal["hang_up", "leave_message", "continue"]
+"""What the agent does when a mailbox has answered. `hang_up`; `leave_message`: it waits for the beep, leaves the message and hangs up; `continue`: it goes on as with a person."""
+
+
+class VoicemailSettings(Model):
+    """What the agent does with a mailbox."""
+
+    behaviour: VoicemailBehaviour | str
+    message: str | None
+    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
+
+
+class SilencePrompt(Model):
+    """What the agent says when nobody speaks: after half of `silence_timeout_seconds`, and again after half of what is left. Pauses shorter than 3 s are never filled, and a prompt does not put off the time-out."""
+
+    times: int
+    """How often in one silence, at most; 0: never."""
+    text: str | None
+    """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
+
+
+class TransferTarget(Model):
+    """Where `transfer_call` may hand a call to."""
+
+    name: str
+    """What the language model calls it."""
+    phone_number: str
+    """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
+
+
 class AgentLimits(Model):
     """What ends a call if nothing else does."""
 
@@ -489,6 +547,18 @@ class AgentConfiguration(Model):
     """Built-in tools that the agent has."""
     tool_ids: list[str]
     """Workspace tools that it has."""
+    voicemail: VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    """Whether the agent listens for a mailbox after the answer."""
+    silence_prompt: SilencePrompt
+    transfer_targets: list[TransferTarget]
+    """Where `transfer_call` may hand a call to."""
+    stt_fallbacks: list[SttSettings]
+    """Whom to ask, in this order, when `stt` fails in a call or is too slow to answer."""
+    llm_fallbacks: list[LlmSettings]
+    """Whom to ask, in this order, when `llm` fails in a call or is too slow to answer."""
+    tts_fallbacks: list[TtsSettings]
+    """Whom to ask, in this order, when `tts` fails in a call or is too slow to answer."""
 
 
 class Agent(Model):
@@ -534,6 +604,18 @@ class Agent(Model):
     """Built-in tools that the agent has."""
     tool_ids: list[str]
     """Workspace tools that it has."""
+    voicemail: VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    """Whether the agent listens for a mailbox after the answer."""
+    silence_prompt: SilencePrompt
+    transfer_targets: list[TransferTarget]
+    """Where `transfer_call` may hand a call to."""
+    stt_fallbacks: list[SttSettings]
+    """Whom to ask, in this order, when `stt` fails in a call or is too slow to answer."""
+    llm_fallbacks: list[LlmSettings]
+    """Whom to ask, in this order, when `llm` fails in a call or is too slow to answer."""
+    tts_fallbacks: list[TtsSettings]
+    """Whom to ask, in this order, when `tts` fails in a call or is too slow to answer."""
 
 
 class AgentPage(Model):
@@ -542,6 +624,52 @@ class AgentPage(Model):
     data: list[Agent]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+class AgentVersion(Model):
+    """A frozen configuration of an agent."""
+
+    agent_id: str
+    """Id of an agent."""
+    version: int
+    is_current: bool
+    """Whether new calls use it."""
+    restored_from: int | None
+    """The version that this one was made from by restoring it."""
+    created_at: str
+    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
+    required_variables: list[str]
+    """Variables without a default in its texts."""
+    configuration: AgentConfiguration
+
+
+class AgentVersionPage(Model):
+    """A page of versions, newest first."""
+
+    data: list[AgentVersion]
+    next: str | None
+    """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+class AgentVersionChange(Model):
+    """A field that is not the same in two versions. A list counts as one value."""
+
+    path: str
+    """JSON pointer into the configuration."""
+    old: Any
+    """Any JSON value."""
+    new: Any
+    """Any JSON value."""
+
+
+class AgentVersionChanges(Model):
+    """What is different between two versions, in the order of the configuration."""
+
+    agent_id: str
+    """Id of an agent."""
+    from_version: int
+    to_version: int
+    changes: list[AgentVersionChange]
 
 
 class AgentReference(Model):
@@ -685,6 +813,10 @@ class Number(Model):
     """Reaches only the simulated network."""
     assignment: NumberAssignment | None
     """The agent that has it; null where none has."""
+    monthly_cost_micros: int | None
+    """What a month costs; null for a number that was not bought here."""
+    currency: str | None
+    """That of the cost; null where there is none."""
     created_at: str
     """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
 
@@ -693,6 +825,33 @@ class NumberPage(Model):
     """A page of numbers, newest first."""
 
     data: list[Number]
+    next: str | None
+    """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+class AvailableNumber(Model):
+    """A number that can be bought."""
+
+    phone_number: str
+    """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
+    country: str
+    """ISO 3166-1 alpha-2."""
+    can_inbound: bool
+    """Can be called."""
+    can_outbound: bool
+    """Can be called from."""
+    simulated: bool
+    """Reaches only the simulated network; paid from the test ledger."""
+    monthly_cost_micros: int
+    """An amount in millionths of the currency that stands beside it (`6000000` INR is ₹6)."""
+    currency: str
+    """ISO 4217 code of a currency."""
+
+
+class AvailableNumberPage(Model):
+    """A page of numbers that can be bought, in ascending order."""
+
+    data: list[AvailableNumber]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
 
@@ -720,6 +879,62 @@ class AgentPhoneNumberPage(Model):
     data: list[AgentPhoneNumber]
     next: str | None
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+DoNotCallSource = Literal["voice", "api"]
+"""How a number came onto the list: its owner said so in a call (`voice`), or somebody put it there (`api`)."""
+
+
+class DoNotCallEntry(Model):
+    """A number that this workspace does not call."""
+
+    id: str
+    """Id of an entry of the do-not-call list."""
+    phone_number: str
+    """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
+    source: DoNotCallSource | str
+    conversation_id: str | None
+    """In which call that was said."""
+    created_at: str
+    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
+
+
+class DoNotCallPage(Model):
+    """A page of the do-not-call list, newest first."""
+
+    data: list[DoNotCallEntry]
+    next: str | None
+    """Hand it back as `after` to get the next page; null on the last one. Opaque."""
+
+
+SimulationVerdict = Literal["passed", "failed"]
+"""Whether a call did what its scenario expects."""
+
+
+class SimulationExpectation(Model):
+    """One expectation of a scenario, and what became of it."""
+
+    kind: str
+    """As the scenario names it."""
+    line: int
+    """Where it stands in the script, from 1."""
+    expected: str
+    """The expectation in words."""
+    is_met: bool | None
+    """Null before the end of the call, and where the call has nothing to judge it by."""
+    detail: str | None
+    """What there was instead."""
+
+
+class SimulationResult(Model):
+    """The scenario of a call, and whether the call did what it expects."""
+
+    name: str
+    script: str
+    """The YAML as it was given."""
+    verdict: SimulationVerdict | str | None
+    """Null before the end of the call, and where there was nothing to judge by."""
+    expectations: list[SimulationExpectation]
 
 
 class OutboundCall(Model):
@@ -787,7 +1002,11 @@ class TurnLatency(Model):
     playback_ms: int | None
     """Milliseconds, or null where nothing was measured."""
     end_to_end_ms: int | None
-    """Milliseconds, or null where nothing was measured."""
+    """As the session reports it."""
+    heard_ms: int | None = None
+    """Measured on the recording, a moment after the call: from the end of the caller's voice to the start of the agent's."""
+    unaccounted_ms: int | None = None
+    """What of `heard_ms` neither the components nor tool calls explain. Components may overlap (transcription runs within the wait for the end of the turn, and so may the model): together they explain at most `end_to_end_ms`. Negative where the session heard the caller end earlier than he did."""
 
 
 class TurnToolCall(Model):
@@ -838,8 +1057,27 @@ class ConversationLatency(Model):
     """Milliseconds, or null where nothing was measured."""
     end_to_end_p95_ms: int | None
     """Milliseconds, or null where nothing was measured."""
+    heard_p50_ms: int | None = None
+    """Of the turns' `heard_ms`."""
+    heard_p95_ms: int | None = None
+    """Of the turns' `heard_ms`."""
     first_audio_ms: int | None
     """From the answer to the agent's first sound."""
+
+
+class RecordingPeaks(Model):
+    """What a waveform of a recording is drawn from."""
+
+    conversation_id: str
+    """Id of a conversation, the public id of a call."""
+    duration_ms: int
+    """Of the recording."""
+    interval_ms: int
+    """How long each value stands for; chosen so that there are at most 4,000."""
+    caller: list[int]
+    """The left channel."""
+    agent: list[int]
+    """The right channel."""
 
 
 class UsageItem(Model):
@@ -885,6 +1123,8 @@ class ConversationSummary(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
+    line: SimulationLine | str
+    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
     agent: AgentReference
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
@@ -917,7 +1157,7 @@ class ConversationSummary(Model):
     cost: Cost | None
     recording_status: ArtifactStatus | str
     recording_detail: str | None
-    """Why there is no recording."""
+    """Why there is no recording, or not all of it."""
     recording_url: str | None
     """A signed link that works for a short time; null where there is no recording."""
     analysis_status: ArtifactStatus | str
@@ -934,6 +1174,8 @@ class Conversation(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
+    line: SimulationLine | str
+    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
     agent: AgentReference
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
@@ -966,10 +1208,12 @@ class Conversation(Model):
     cost: Cost | None
     recording_status: ArtifactStatus | str
     recording_detail: str | None
-    """Why there is no recording."""
+    """Why there is no recording, or not all of it."""
     recording_url: str | None
     """A signed link that works for a short time; null where there is no recording."""
     analysis_status: ArtifactStatus | str
+    simulation: SimulationResult | None
+    """The scenario that the call was placed with, judged; null where it had none of your own."""
     transcript: list[Turn]
     """The turns so far."""
     usage: list[UsageItem]
@@ -1335,6 +1579,8 @@ class Problem(Model):
     """With `outside_calling_window`."""
     recording_status: str | None = None
     """With `recording_not_available`."""
+    current_version: int | None = None
+    """With `precondition_failed`: the version that the agent is in."""
 
 
 class CatalogueProvider(Model):

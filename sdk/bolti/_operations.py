@@ -69,6 +69,8 @@ def _delete(name: str, path: str) -> Operation[None]:
 WORKSPACE = "/workspaces/{workspace_id}"
 AGENTS = f"{WORKSPACE}/agents"
 AGENT = f"{AGENTS}/{{agent_id}}"
+AGENT_VERSIONS = f"{AGENT}/versions"
+AGENT_VERSION = f"{AGENT_VERSIONS}/{{version}}"
 TOOLS = f"{WORKSPACE}/tools"
 TOOL = f"{TOOLS}/{{tool_id}}"
 CONVERSATIONS = f"{WORKSPACE}/conversations"
@@ -101,6 +103,23 @@ PLACE_OUTBOUND_CALL = _post(
     "placeOutboundCall", f"{AGENT}/outbound-call", models.OutboundCall.model_validate_json
 )
 
+LIST_AGENT_VERSIONS = _get(
+    "listAgentVersions", AGENT_VERSIONS, models.AgentVersionPage.model_validate_json
+)
+GET_AGENT_VERSION = _get("getAgentVersion", AGENT_VERSION, models.AgentVersion.model_validate_json)
+COMPARE_AGENT_VERSIONS = _get(
+    "compareAgentVersions",
+    f"{AGENT_VERSION}/changes",
+    models.AgentVersionChanges.model_validate_json,
+)
+RESTORE_AGENT_VERSION = Operation(
+    "restoreAgentVersion",
+    "POST",
+    f"{AGENT_VERSION}/restore",
+    models.Agent.model_validate_json,
+    is_keyed=True,
+)
+
 LIST_AGENT_PHONE_NUMBERS = _get(
     "listAgentPhoneNumbers",
     f"{AGENT}/phone-numbers",
@@ -112,7 +131,24 @@ ASSIGN_PHONE_NUMBER = _post(
 UNASSIGN_PHONE_NUMBER = _delete(
     "unassignPhoneNumber", f"{AGENT}/phone-numbers/{{agent_phone_number_id}}"
 )
+LIST_DO_NOT_CALL_ENTRIES = _get(
+    "listDoNotCallEntries", f"{WORKSPACE}/do-not-call", models.DoNotCallPage.model_validate_json
+)
+CREATE_DO_NOT_CALL_ENTRY = _post(
+    "createDoNotCallEntry", f"{WORKSPACE}/do-not-call", models.DoNotCallEntry.model_validate_json
+)
+DELETE_DO_NOT_CALL_ENTRY = _delete(
+    "deleteDoNotCallEntry", f"{WORKSPACE}/do-not-call/{{do_not_call_entry_id}}"
+)
+
 LIST_NUMBERS = _get("listNumbers", f"{WORKSPACE}/numbers", models.NumberPage.model_validate_json)
+LIST_AVAILABLE_NUMBERS = _get(
+    "listAvailableNumbers",
+    f"{WORKSPACE}/available-numbers",
+    models.AvailableNumberPage.model_validate_json,
+)
+BUY_NUMBER = _post("buyNumber", f"{WORKSPACE}/numbers", models.Number.model_validate_json)
+RELEASE_NUMBER = _delete("releaseNumber", f"{WORKSPACE}/numbers/{{number_id}}")
 GET_NUMBER = _get(
     "getNumber", f"{WORKSPACE}/numbers/{{number_id}}", models.Number.model_validate_json
 )
@@ -137,6 +173,11 @@ LIST_CONVERSATIONS = _get("listConversations", CONVERSATIONS, ConversationPage.m
 GET_CONVERSATION = _get("getConversation", CONVERSATION, Conversation.model_validate_json)
 GET_TRANSCRIPT = _get("getTranscript", f"{CONVERSATION}/transcript", Transcript.model_validate_json)
 GET_RECORDING = _get("getRecording", f"{CONVERSATION}/recording", _bytes)
+GET_RECORDING_PEAKS = _get(
+    "getRecordingPeaks",
+    f"{CONVERSATION}/recording/peaks",
+    models.RecordingPeaks.model_validate_json,
+)
 END_CONVERSATION = Operation(
     "endConversation",
     "POST",
@@ -184,4 +225,5 @@ REPLAY_WEBHOOK_DELIVERY = Operation(
     "POST",
     f"{ENDPOINT}/deliveries/{{webhook_delivery_id}}/replay",
     models.WebhookDelivery.model_validate_json,
+    is_keyed=True,
 )

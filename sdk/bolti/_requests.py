@@ -79,6 +79,27 @@ class AgentLimitsInput(TypedDict, total=False):
     ring_timeout_seconds: int
 
 
+class VoicemailSettingsInput(TypedDict, total=False):
+    """What the agent does with a mailbox; `leave_message` needs a `message`, which may hold `{{ variables }}`."""
+
+    behaviour: models.VoicemailBehaviour
+    message: str | None
+
+
+class SilencePromptInput(TypedDict, total=False):
+    """What the agent says when nobody speaks, how often in one silence (0 to 2). `text` None: in its language's words."""
+
+    times: int
+    text: str | None
+
+
+class TransferTargetInput(TypedDict):
+    """Where `transfer_call` may hand a call to; the language model sees the name alone."""
+
+    name: str
+    phone_number: str
+
+
 class _AgentFields(TypedDict, total=False):
     is_active: bool
     system_prompt: str
@@ -91,12 +112,19 @@ class _AgentFields(TypedDict, total=False):
     stt: SttSettingsInput | models.SttSettings
     llm: LlmSettingsInput | models.LlmSettings
     tts: TtsSettingsInput | models.TtsSettings
+    stt_fallbacks: Sequence[SttSettingsInput | models.SttSettings]
+    llm_fallbacks: Sequence[LlmSettingsInput | models.LlmSettings]
+    tts_fallbacks: Sequence[TtsSettingsInput | models.TtsSettings]
     turn: TurnSettingsInput | models.TurnSettings
     limits: AgentLimitsInput | models.AgentLimits
     is_recording_enabled: bool
     disclosure_text: str | None
     built_in_tools: Sequence[models.BuiltInTool]
     tool_ids: Sequence[str]
+    voicemail: VoicemailSettingsInput | models.VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    silence_prompt: SilencePromptInput | models.SilencePrompt
+    transfer_targets: Sequence[TransferTargetInput | models.TransferTarget]
 
 
 class AgentCreate(_AgentFields):
@@ -174,10 +202,13 @@ class WorkspaceUpdate(TypedDict, total=False):
     max_concurrent_calls: int
 
 
-class Simulation(TypedDict):
-    """What the simulated network does with this call: a built-in callee by name."""
+class Simulation(TypedDict, total=False):
+    """What the simulated network does with this call: a built-in callee by name, or `script`, a scenario of your own in
+    YAML, not both."""
 
-    scenario: models.SimulationScenario
+    scenario: models.SimulationScenario | None
+    script: str | None
+    line: models.SimulationLine
 
 
 Instant = datetime | str

@@ -141,6 +141,7 @@ class Call:
         "is_outcome_open",
         "operation",
         "options",
+        "repeat",
         "tries",
         "url",
     )
@@ -153,6 +154,7 @@ class Call:
         url: httpx2.URL,
         body: Body | None,
         idempotency_key: str | None,
+        expected_version: int | None = None,
     ) -> None:
         self.operation = operation
         self.options = options
@@ -171,6 +173,11 @@ class Call:
             self.idempotency_key = idempotency_key or str(uuid4())
             key = _header_value(self.idempotency_key)
             self.headers = [*self.headers, (b"Idempotency-Key", key)]
+        self.repeat = operation.repeat
+        if expected_version is not None:
+            if not operation.is_keyed:  # a second try would be refused for what the first has done
+                self.repeat = Repeat.IF_NOTHING_HAPPENED
+            self.headers = [*self.headers, (b"If-Match", b'"%d"' % expected_version)]
 
     def next_try_seconds(self) -> float:
         """Starts a try: how long it may take."""
@@ -187,7 +194,7 @@ class Call:
         was_sent = not isinstance(error, NOTHING_WAS_SENT)
         self.is_outcome_open |= was_sent
         wait = wait_seconds(self.tries)
-        may_repeat = self.operation.repeat is Repeat.ALWAYS or not was_sent
+        may_repeat = self.repeat is Repeat.ALWAYS or not was_sent
         if may_repeat and self._has_another(wait):
             return wait
         raise self._given_up(error) from error
@@ -197,9 +204,8 @@ class Call:
         if error.status >= 500:
             self.is_outcome_open = True
         wait = wait_seconds(self.tries, error.retry_after_seconds)
-        if is_worth_repeating(
-            self.operation.repeat, error.status, error.code
-        ) and self._has_another(wait):
+        is_worth_it = is_worth_repeating(self.repeat, error.status, error.code)
+        if is_worth_it and self._has_another(wait):
             return wait
         raise error
 

@@ -25,6 +25,7 @@ AGENT = "agent_01kavqm3t8e6zb2c4d5f7g9h1a"
 TOOL = "tool_01kavqm3t8e6zb2c4d5f7g9h1t"
 NUMBER = "num_01kavqm3t8e6zb2c4d5f7g9h1n"
 APN = "apn_01kavqm3t8e6zb2c4d5f7g9h1p"
+DO_NOT_CALL = "dnc_01kavqm3t8e6zb2c4d5f7g9h1d"
 CONVERSATION = "conv_01kavqm3t8e6zb2c4d5f7g9h2c"
 KEY = "key_01kavqm3t8e6zb2c4d5f7g9h0k"
 ENDPOINT = "whep_01kavqm3t8e6zb2c4d5f7g9h5w"
@@ -33,9 +34,11 @@ EVENT = "evt_01kavqm3t8e6zb2c4d5f7g9h3e"
 IDS = {
     "workspace_id": WORKSPACE,
     "agent_id": AGENT,
+    "version": "3",
     "tool_id": TOOL,
     "number_id": NUMBER,
     "agent_phone_number_id": APN,
+    "do_not_call_entry_id": DO_NOT_CALL,
     "conversation_id": CONVERSATION,
     "api_key_id": KEY,
     "webhook_endpoint_id": ENDPOINT,
@@ -43,6 +46,7 @@ IDS = {
 }
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 PAGE: dict[str, Any] = {"limit": 5, "after": "c1"}
+SORTED: dict[str, Any] = {**PAGE, "sort": "oldest"}
 SIGNED_LINK = {"expires", "signature"}  # of a link that is opened without a key
 
 # Every method with all that it can be given.
@@ -60,7 +64,7 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "listApiKeys": ("api_keys.list", lambda b: b.api_keys.list(**PAGE)),
     "revokeApiKey": ("api_keys.revoke", lambda b: b.api_keys.revoke(KEY)),
     "createAgent": ("agents.create", lambda b: b.agents.create(**example("AgentCreate"))),
-    "listAgents": ("agents.list", lambda b: b.agents.list(is_active=False, name="x", **PAGE)),
+    "listAgents": ("agents.list", lambda b: b.agents.list(is_active=False, name="x", **SORTED)),
     "getAgent": ("agents.get", lambda b: b.agents.get(AGENT)),
     "updateAgent": ("agents.update", lambda b: b.agents.update(AGENT, **example("AgentUpdate"))),
     "deleteAgent": ("agents.delete", lambda b: b.agents.delete(AGENT)),
@@ -80,6 +84,16 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
             simulation={"scenario": "busy"},
         ),
     ),
+    "listAgentVersions": (
+        "agent_versions.list",
+        lambda b: b.agent_versions.list(AGENT, **PAGE),
+    ),
+    "getAgentVersion": ("agent_versions.get", lambda b: b.agent_versions.get(AGENT, 3)),
+    "compareAgentVersions": (
+        "agent_versions.compare",
+        lambda b: b.agent_versions.compare(AGENT, 3, since=2),
+    ),
+    "restoreAgentVersion": ("agent_versions.restore", lambda b: b.agent_versions.restore(AGENT, 3)),
     "listAgentPhoneNumbers": (
         "agent_phone_numbers.list",
         lambda b: b.agent_phone_numbers.list(AGENT, **PAGE),
@@ -92,10 +106,32 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "agent_phone_numbers.unassign",
         lambda b: b.agent_phone_numbers.unassign(AGENT, APN),
     ),
-    "listNumbers": ("numbers.list", lambda b: b.numbers.list(**PAGE)),
+    "listDoNotCallEntries": ("do_not_call.list", lambda b: b.do_not_call.list(**PAGE)),
+    "createDoNotCallEntry": (
+        "do_not_call.create",
+        lambda b: b.do_not_call.create(**example("DoNotCallCreate")),
+    ),
+    "deleteDoNotCallEntry": ("do_not_call.delete", lambda b: b.do_not_call.delete(DO_NOT_CALL)),
+    "listNumbers": (
+        "numbers.list",
+        lambda b: b.numbers.list(
+            is_assigned=True,
+            agent_id=AGENT,
+            country="US",
+            phone_number="+12025550100",
+            simulated=True,
+            **SORTED,
+        ),
+    ),
+    "listAvailableNumbers": (
+        "numbers.available",
+        lambda b: b.numbers.available(country="US", contains="42", **PAGE),
+    ),
+    "buyNumber": ("numbers.buy", lambda b: b.numbers.buy(phone_number="+12025550142")),
+    "releaseNumber": ("numbers.release", lambda b: b.numbers.release(NUMBER)),
     "getNumber": ("numbers.get", lambda b: b.numbers.get(NUMBER)),
     "createTool": ("tools.create", lambda b: b.tools.create(**example("ToolCreate"))),
-    "listTools": ("tools.list", lambda b: b.tools.list(**PAGE)),
+    "listTools": ("tools.list", lambda b: b.tools.list(name="x", **SORTED)),
     "getTool": ("tools.get", lambda b: b.tools.get(TOOL)),
     "updateTool": ("tools.update", lambda b: b.tools.update(TOOL, **example("ToolUpdate"))),
     "deleteTool": ("tools.delete", lambda b: b.tools.delete(TOOL)),
@@ -116,7 +152,7 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
             hangup_code="busy",
             created_after=NOW,
             created_before=NOW.isoformat(),
-            **PAGE,
+            **SORTED,
         ),
     ),
     "getConversation": ("conversations.get", lambda b: b.conversations.get(CONVERSATION)),
@@ -125,6 +161,10 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         lambda b: b.conversations.transcript(CONVERSATION),
     ),
     "getRecording": ("conversations.recording", lambda b: b.conversations.recording(CONVERSATION)),
+    "getRecordingPeaks": (
+        "conversations.peaks",
+        lambda b: b.conversations.peaks(CONVERSATION),
+    ),
     "endConversation": (
         "conversations.end",
         lambda b: b.conversations.end(CONVERSATION, say="Bye."),

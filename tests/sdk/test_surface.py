@@ -132,10 +132,12 @@ def test_a_client_names_all_its_resources(face: Any) -> None:
     assert names == {
         "agents",
         "agent_phone_numbers",
+        "agent_versions",
         "api_keys",
         "billing",
         "catalogue",
         "conversations",
+        "do_not_call",
         "events",
         "health",
         "numbers",

@@ -8,7 +8,7 @@ from typing import Unpack
 from bolti import _operations as operations
 from bolti._async.core import AsyncCore
 from bolti._async.pages import AsyncListing
-from bolti._models import Agent, OutboundCall, WhenLimited
+from bolti._models import Agent, OutboundCall, SortOrder, WhenLimited
 from bolti._requests import AgentCreate, AgentUpdate, Instant, Simulation, Variables
 from bolti._sending import given
 
@@ -36,28 +36,44 @@ class AsyncAgents:
         *,
         is_active: bool | None = None,
         name: str | None = None,
+        sort: SortOrder | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> AsyncListing[Agent]:
-        """Agents, newest first, `limit` (1-100, default 20) to a page; `name` finds exactly that one."""
-        query = given(is_active=is_active, name=name, limit=limit, after=after)
+        """Agents, newest first unless `sort` is "oldest", `limit` (1-100, default 20) to a page; `name` finds exactly
+        that one."""
+        query = given(is_active=is_active, name=name, sort=sort, limit=limit, after=after)
         return self._core.pages(operations.LIST_AGENTS, query=query)
 
     async def get(self, agent_id: str) -> Agent:
         """The agent in its newest version. Raises NotFound."""
         return await self._core.call(operations.GET_AGENT, agent_id=agent_id)
 
-    async def update(self, agent_id: str, **changes: Unpack[AgentUpdate]) -> Agent:
+    async def update(
+        self, agent_id: str, *, expected_version: int | None = None, **changes: Unpack[AgentUpdate]
+    ) -> Agent:
         """Changes what is given (members of `AgentUpdate`) and makes a new version; calls in progress keep theirs.
 
         None clears what can be empty. Settings objects (`stt`, `llm`, `tts`, `turn`, `limits`) and lists are replaced
-        whole. Raises NotFound, ValidationFailed. Repeating it ends in the same state.
+        whole. `expected_version`: the `version` that the change is meant for, so that nobody's work is overwritten.
+        Raises NotFound, ValidationFailed, PreconditionFailed (the agent is in another version by now). Without
+        `expected_version`, repeating it ends in the same state.
         """
-        return await self._core.call(operations.UPDATE_AGENT, body=changes, agent_id=agent_id)
+        return await self._core.call(
+            operations.UPDATE_AGENT,
+            body=changes,
+            expected_version=expected_version,
+            agent_id=agent_id,
+        )
 
-    async def delete(self, agent_id: str) -> None:
-        """Deletes it. Its numbers become free; calls in progress go on, and their records stay. Raises NotFound."""
-        await self._core.call(operations.DELETE_AGENT, agent_id=agent_id)
+    async def delete(self, agent_id: str, *, expected_version: int | None = None) -> None:
+        """Deletes it. Its numbers become free; calls in progress go on, and their records stay.
+
+        Raises NotFound, and PreconditionFailed where it is in another version than `expected_version`.
+        """
+        await self._core.call(
+            operations.DELETE_AGENT, expected_version=expected_version, agent_id=agent_id
+        )
 
     async def outbound_call(
         self,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 
 from bolti._async.account import AsyncApiKeys, AsyncHealthResource, AsyncWorkspaceResource
+from bolti._async.agent_versions import AsyncAgentVersions
 from bolti._async.agents import AsyncAgents
 from bolti._async.billing import AsyncBilling
 from bolti._async.conversations import AsyncConversations
 from bolti._async.core import AsyncConnections, AsyncCore
+from bolti._async.do_not_call import AsyncDoNotCallResource
 from bolti._async.events import AsyncEvents
 from bolti._async.numbers import AsyncAgentPhoneNumbers, AsyncNumbers
 from bolti._async.tools import AsyncCatalogueResource, AsyncTools
@@ -46,10 +48,12 @@ class AsyncBolti:
         self._core = core
         self.agents = AsyncAgents(core)
         self.agent_phone_numbers = AsyncAgentPhoneNumbers(core)
+        self.agent_versions = AsyncAgentVersions(core)
         self.api_keys = AsyncApiKeys(core)
         self.billing = AsyncBilling(core)
         self.catalogue = AsyncCatalogueResource(core)
         self.conversations = AsyncConversations(core)
+        self.do_not_call = AsyncDoNotCallResource(core)
         self.events = AsyncEvents(core)
         self.health = AsyncHealthResource(core)
         self.numbers = AsyncNumbers(core)

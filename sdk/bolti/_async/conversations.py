@@ -13,7 +13,7 @@ from bolti._async.core import AsyncCore
 from bolti._async.downloading import AsyncDownload, save_recording
 from bolti._async.pages import AsyncListing
 from bolti._async.waiting import wait_until_ended
-from bolti._models import ConversationStatus, Direction, HangupCode
+from bolti._models import ConversationStatus, Direction, HangupCode, RecordingPeaks, SortOrder
 from bolti._requests import Instant
 from bolti._sending import given
 
@@ -36,10 +36,12 @@ class AsyncConversations:
         hangup_code: HangupCode | None = None,
         created_after: Instant | None = None,
         created_before: Instant | None = None,
+        sort: SortOrder | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> AsyncListing[ConversationSummary]:
-        """Records without transcript and usage, newest first, `limit` (1-100, default 20) to a page.
+        """Records without transcript and usage, newest first unless `sort` is "oldest", `limit` (1-100, default 20) to a
+        page.
 
         `created_after` is inclusive, `created_before` is not; both are aware datetimes or RFC 3339.
         """
@@ -53,6 +55,7 @@ class AsyncConversations:
             hangup_code=hangup_code,
             created_after=created_after,
             created_before=created_before,
+            sort=sort,
             limit=limit,
             after=after,
         )
@@ -65,6 +68,15 @@ class AsyncConversations:
     async def transcript(self, conversation_id: str) -> Transcript:
         """The turns so far; it grows while the call lasts. Raises NotFound."""
         return await self._core.call(operations.GET_TRANSCRIPT, conversation_id=conversation_id)
+
+    async def peaks(self, conversation_id: str) -> RecordingPeaks:
+        """What a waveform of the recording is drawn from: per side one value an interval, 255 is full scale.
+
+        Made a moment after the recording. Raises RecordingNotAvailable, whose `recording_status` is "pending" until then.
+        """
+        return await self._core.call(
+            operations.GET_RECORDING_PEAKS, conversation_id=conversation_id
+        )
 
     async def end(self, conversation_id: str, *, say: str | None = None) -> Conversation:
         """Ends a live call as `ended_by_user` (before the answer: `cancelled_by_user`), and answers its record.

@@ -84,10 +84,11 @@ class AsyncCore:
         query: Query | None = None,
         body: Body | None = None,
         idempotency_key: str | None = None,
+        expected_version: int | None = None,
         **ids: str,
     ) -> T:
         """The answer of one logical call, after as many tries as it takes and the options allow. `ids` go into its path."""
-        return await self._call(operation, ids, query, body, idempotency_key)
+        return await self._call(operation, ids, query, body, idempotency_key, expected_version)
 
     async def _call(
         self,
@@ -96,11 +97,12 @@ class AsyncCore:
         query: Query | None,
         body: Body | None = None,
         idempotency_key: str | None = None,
+        expected_version: int | None = None,
     ) -> T:
         wire = self.wire
         client = self.connections.get()
         url = wire.url(operation, query, ids)
-        call = Call(wire, operation, self.options, url, body, idempotency_key)
+        call = Call(wire, operation, self.options, url, body, idempotency_key, expected_version)
         while True:
             try:
                 request = wire.request(

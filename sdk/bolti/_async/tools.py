@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from bolti import _operations as operations
 from bolti._async.core import AsyncCore
 from bolti._async.pages import AsyncListing
-from bolti._models import Catalogue, Tool, ToolTestResult
+from bolti._models import Catalogue, SortOrder, Tool, ToolTestResult
 from bolti._requests import ToolCreate, ToolUpdate, Variables
 from bolti._sending import given
 
@@ -32,9 +32,18 @@ class AsyncTools:
             operations.CREATE_TOOL, body=tool, idempotency_key=idempotency_key
         )
 
-    def list(self, *, limit: int | None = None, after: str | None = None) -> AsyncListing[Tool]:
-        """Tools, newest first, `limit` (1-100, default 20) to a page."""
-        return self._core.pages(operations.LIST_TOOLS, query=given(limit=limit, after=after))
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        sort: SortOrder | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> AsyncListing[Tool]:
+        """Tools, newest first unless `sort` is "oldest", `limit` (1-100, default 20) to a page; `name` finds exactly that
+        one."""
+        query = given(name=name, sort=sort, limit=limit, after=after)
+        return self._core.pages(operations.LIST_TOOLS, query=query)
 
     async def get(self, tool_id: str) -> Tool:
         """The tool, without its secrets. Raises NotFound."""

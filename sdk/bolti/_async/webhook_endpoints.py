@@ -104,10 +104,20 @@ class AsyncWebhookEndpoints:
             webhook_endpoint_id=webhook_endpoint_id,
         )
 
-    async def replay(self, webhook_endpoint_id: str, webhook_delivery_id: str) -> WebhookDelivery:
-        """Sends the same event with the same `webhook-id` again, now. Raises NotFound."""
+    async def replay(
+        self,
+        webhook_endpoint_id: str,
+        webhook_delivery_id: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> WebhookDelivery:
+        """Sends the same event with the same `webhook-id` again, now.
+
+        Raises NotFound. Safe to repeat with the same `idempotency_key`.
+        """
         return await self._core.call(
             operations.REPLAY_WEBHOOK_DELIVERY,
+            idempotency_key=idempotency_key,
             webhook_endpoint_id=webhook_endpoint_id,
             webhook_delivery_id=webhook_delivery_id,
         )

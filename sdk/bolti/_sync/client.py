@@ -8,10 +8,12 @@ from types import TracebackType
 from bolti._configuration import configure
 from bolti._sending import Options, Wire
 from bolti._sync.account import ApiKeys, HealthResource, WorkspaceResource
+from bolti._sync.agent_versions import AgentVersions
 from bolti._sync.agents import Agents
 from bolti._sync.billing import Billing
 from bolti._sync.conversations import Conversations
 from bolti._sync.core import Connections, Core
+from bolti._sync.do_not_call import DoNotCallResource
 from bolti._sync.events import Events
 from bolti._sync.numbers import AgentPhoneNumbers, Numbers
 from bolti._sync.tools import CatalogueResource, Tools
@@ -47,10 +49,12 @@ class Bolti:
         self._core = core
         self.agents = Agents(core)
         self.agent_phone_numbers = AgentPhoneNumbers(core)
+        self.agent_versions = AgentVersions(core)
         self.api_keys = ApiKeys(core)
         self.billing = Billing(core)
         self.catalogue = CatalogueResource(core)
         self.conversations = Conversations(core)
+        self.do_not_call = DoNotCallResource(core)
         self.events = Events(core)
         self.health = HealthResource(core)
         self.numbers = Numbers(core)

@@ -10,7 +10,7 @@ from typing import overload
 
 from bolti import _operations as operations
 from bolti._answers import Conversation, ConversationSummary, Transcript
-from bolti._models import ConversationStatus, Direction, HangupCode
+from bolti._models import ConversationStatus, Direction, HangupCode, RecordingPeaks, SortOrder
 from bolti._requests import Instant
 from bolti._sending import given
 from bolti._sync.core import Core
@@ -37,10 +37,12 @@ class Conversations:
         hangup_code: HangupCode | None = None,
         created_after: Instant | None = None,
         created_before: Instant | None = None,
+        sort: SortOrder | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> Page[ConversationSummary]:
-        """Records without transcript and usage, newest first, `limit` (1-100, default 20) to a page.
+        """Records without transcript and usage, newest first unless `sort` is "oldest", `limit` (1-100, default 20) to a
+        page.
 
         `created_after` is inclusive, `created_before` is not; both are aware datetimes or RFC 3339.
         """
@@ -54,6 +56,7 @@ class Conversations:
             hangup_code=hangup_code,
             created_after=created_after,
             created_before=created_before,
+            sort=sort,
             limit=limit,
             after=after,
         )
@@ -66,6 +69,13 @@ class Conversations:
     def transcript(self, conversation_id: str) -> Transcript:
         """The turns so far; it grows while the call lasts. Raises NotFound."""
         return self._core.call(operations.GET_TRANSCRIPT, conversation_id=conversation_id)
+
+    def peaks(self, conversation_id: str) -> RecordingPeaks:
+        """What a waveform of the recording is drawn from: per side one value an interval, 255 is full scale.
+
+        Made a moment after the recording. Raises RecordingNotAvailable, whose `recording_status` is "pending" until then.
+        """
+        return self._core.call(operations.GET_RECORDING_PEAKS, conversation_id=conversation_id)
 
     def end(self, conversation_id: str, *, say: str | None = None) -> Conversation:
         """Ends a live call as `ended_by_user` (before the answer: `cancelled_by_user`), and answers its record.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from bolti import _operations as operations
-from bolti._models import Catalogue, Tool, ToolTestResult
+from bolti._models import Catalogue, SortOrder, Tool, ToolTestResult
 from bolti._requests import ToolCreate, ToolUpdate, Variables
 from bolti._sending import given
 from bolti._sync.core import Core
@@ -29,9 +29,18 @@ class Tools:
         """
         return self._core.call(operations.CREATE_TOOL, body=tool, idempotency_key=idempotency_key)
 
-    def list(self, *, limit: int | None = None, after: str | None = None) -> Page[Tool]:
-        """Tools, newest first, `limit` (1-100, default 20) to a page."""
-        return self._core.pages(operations.LIST_TOOLS, query=given(limit=limit, after=after))
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        sort: SortOrder | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Page[Tool]:
+        """Tools, newest first unless `sort` is "oldest", `limit` (1-100, default 20) to a page; `name` finds exactly that
+        one."""
+        query = given(name=name, sort=sort, limit=limit, after=after)
+        return self._core.pages(operations.LIST_TOOLS, query=query)
 
     def get(self, tool_id: str) -> Tool:
         """The tool, without its secrets. Raises NotFound."""

@@ -101,10 +101,20 @@ class WebhookEndpoints:
             webhook_endpoint_id=webhook_endpoint_id,
         )
 
-    def replay(self, webhook_endpoint_id: str, webhook_delivery_id: str) -> WebhookDelivery:
-        """Sends the same event with the same `webhook-id` again, now. Raises NotFound."""
+    def replay(
+        self,
+        webhook_endpoint_id: str,
+        webhook_delivery_id: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> WebhookDelivery:
+        """Sends the same event with the same `webhook-id` again, now.
+
+        Raises NotFound. Safe to repeat with the same `idempotency_key`.
+        """
         return self._core.call(
             operations.REPLAY_WEBHOOK_DELIVERY,
+            idempotency_key=idempotency_key,
             webhook_endpoint_id=webhook_endpoint_id,
             webhook_delivery_id=webhook_delivery_id,
         )

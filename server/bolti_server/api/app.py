@@ -13,12 +13,12 @@ from litestar.handlers import HTTPRouteHandler
 from bolti_server.agents import routes as agents
 from bolti_server.api import health, reference
 from bolti_server.billing import routes as billing
+from bolti_server.calls import do_not_call_routes, worker_routes
 from bolti_server.calls import routes as calls
-from bolti_server.calls import worker_routes
 from bolti_server.numbers import routes as numbers
 from bolti_server.web.admission import Admission, provide_caller
 from bolti_server.web.authentication import Authenticator
-from bolti_server.web.bodies import BODY_LIMIT_BYTES
+from bolti_server.web.contract import BODY_LIMIT_BYTES
 from bolti_server.web.edge import Api
 from bolti_server.web.problems import problem_response
 from bolti_server.web.rate_limits import RateLimiter, RatePolicy
@@ -39,6 +39,7 @@ ROUTES: tuple[HTTPRouteHandler, ...] = (
     *agents.ROUTES,
     *numbers.ROUTES,
     *calls.ROUTES,
+    *do_not_call_routes.ROUTES,
     *worker_routes.ROUTES,
 )
 

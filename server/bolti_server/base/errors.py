@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-STATUS_ORDER = (401, 404, 400, 403, 413, 415, 405, 406, 416, 409, 422, 402, 429, 500, 502, 503)
+STATUS_ORDER = (401, 404, 400, 403, 413, 415, 405, 406, 416, 412, 409, 422, 402, 429, 500, 502, 503)
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 

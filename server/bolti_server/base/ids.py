@@ -12,7 +12,7 @@ import time
 PREFIXES = frozenset(
     {
         *("org", "ws", "key", "agent", "av", "tool", "num", "apn", "trunk", "conv", "sched", "txn"),
-        *("acct", "hold", "evt", "whep", "whdel", "worker", "cmd", "req"),
+        *("acct", "hold", "evt", "whep", "whdel", "worker", "cmd", "req", "dnc"),
     }
 )
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -33,6 +33,8 @@ from bolti_server.simulated import models as simulated
 from bolti_server.simulated.line import SimulatedLine
 from bolti_server.voice.call import run_call
 from bolti_server.voice.models import Models
+from bolti_server.voice.text_call import run_text_call
+from bolti_server.voice.text_models import text_model
 from bolti_server.worker_api.client import CallClient, WorkerClient, carry_on
 from bolti_server.worker_api.connection import Backoff
 from bolti_server.worker_api.errors import CallLost, NotAuthorized, ServerUnreachable
@@ -40,6 +42,8 @@ from bolti_server.worker_api.messages import CallSpec, Claimed, EndReport
 from bolti_server.worker_api.spool import SpoolTaken, left_behind
 
 ADOPT_EVERY_SECONDS = 5.0
+# After a claim that brought text calls: where there are many, the next brings several at once.
+GATHER_TEXT_SECONDS = 0.03
 GOODBYE_SECONDS = 25.0  # for the farewell and for closing the session
 DELIVER_SECONDS = 3.0
 WARM_FRAME_SAMPLES = 320  # 20 ms at 16 kHz
@@ -56,6 +60,7 @@ class WorkerSettings(BaseSettings):
     worker_token: str = Field(repr=False)
     data_dir: Path = Field(default_factory=default_data_dir)
     worker_capacity: int = Field(default=10, ge=1, le=200)
+    worker_text_capacity: int = Field(default=200, ge=0, le=1000)  # besides: text lines cost little
     worker_drain_seconds: float = Field(default=600.0, ge=0)  # at SIGTERM
     worker_parent_pid: int | None = None
     log_level: LogLevel = "info"
@@ -164,6 +169,12 @@ async def carry(client: CallClient, spec: CallSpec, models: Models) -> None:
             await context._on_cleanup()  # noqa: SLF001 - what the framework does at a job's end: drops its folder
 
 
+async def carry_text(client: CallClient, spec: CallSpec, models: Models) -> None:
+    """One call on a text line, which needs no more of the models than the one that thinks."""
+    async with http_context.open():
+        await run_text_call(spec, client, lambda: text_model(spec, models))
+
+
 class Worker:
     """Claims until told to stop, then drains."""
 
@@ -174,6 +185,7 @@ class Worker:
         self._id = f"worker_{uuid.uuid4().hex}"
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._live: dict[asyncio.Task[None], CallClient] = {}
+        self._text_calls: set[asyncio.Task[None]] = set()  # those of the live ones
         self._deliveries: set[asyncio.Task[None]] = set()
         self._place_freed = asyncio.Event()
 
@@ -199,13 +211,15 @@ class Worker:
         backoff = Backoff()
         is_outage_logged = False
         while True:
-            free = self._settings.worker_capacity - len(self._live)
-            if free <= 0:
+            texts = len(self._text_calls)
+            free = self._settings.worker_capacity - (len(self._live) - texts)
+            text_free = self._settings.worker_text_capacity - texts
+            if free <= 0 and text_free <= 0:
                 self._place_freed.clear()
                 await self._place_freed.wait()
                 continue
             try:
-                claimed = await self._client.claim(self._id, self._name, free)
+                claimed = await self._client.claim(self._id, self._name, max(0, free), text_free)
             except (ServerUnreachable, NotAuthorized, CallLost) as problem:
                 if not is_outage_logged:
                     log.warning("cannot_claim", reason=type(problem).__name__, detail=str(problem))
@@ -218,6 +232,8 @@ class Worker:
             backoff.reset()
             for each in claimed:
                 self._begin(each)
+            if any(each.spec is not None for each in claimed):
+                await asyncio.sleep(GATHER_TEXT_SECONDS)
 
     def _begin(self, claimed: Claimed) -> None:
         try:
@@ -230,22 +246,28 @@ class Worker:
         client.start()
         task = asyncio.create_task(self._carry(client, claimed), name=claimed.conversation_id)
         self._live[task] = client
+        if claimed.spec is not None and claimed.spec.line.is_text:
+            self._text_calls.add(task)
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         client = self._live.pop(task)
+        self._text_calls.discard(task)
         self._place_freed.set()
         self._deliver(client)
 
     async def _carry(self, client: CallClient, claimed: Claimed) -> None:
         try:
-            spec = await client.spec()
+            spec = claimed.spec or await client.spec()
         except (ServerUnreachable, NotAuthorized, CallLost) as problem:
             ended = EndReport(code="agent_lost", detail=f"No spec: {problem}"[:300])
             client.report("ended", ended=ended)
             return
         try:
-            await carry(client, spec, self._models)
+            if spec.line.is_text:
+                await carry_text(client, spec, self._models)
+            else:
+                await carry(client, spec, self._models)
         except Exception:
             log.exception("call_broke", conversation_id=claimed.conversation_id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import attrs
 
 from bolti_server.base.db import Tx, encode_json
@@ -9,10 +11,12 @@ from bolti_server.base.db import Tx, encode_json
 
 @attrs.frozen
 class StoredPart:
-    """A recording that was stored whole."""
+    """What one agent (`epoch`) recorded, stored whole. `started_at`: where its first sound belongs, if that is known."""
 
     path: str
     size_bytes: int
+    epoch: int
+    started_at: datetime | None
 
 
 @attrs.frozen
@@ -24,32 +28,42 @@ class StoredToolCall:
     duration_ms: int | None
 
 
-async def find_part(tx: Tx, workspace_id: str, conversation_id: str) -> StoredPart | None:
-    """The recording of the agent that talked last."""
-    row = await tx.fetchrow(
-        """select p.path, p.bytes as size_bytes
+async def list_parts(tx: Tx, workspace_id: str, conversation_id: str) -> list[StoredPart]:
+    """In the order of their agents."""
+    rows = await tx.fetch(
+        """select p.path, p.bytes as size_bytes, p.epoch, p.started_at
            from recording_parts p join conversations c on c.id = p.conversation_id
-           where c.workspace_id = $1 and c.id = $2 order by p.epoch desc limit 1""",
+           where c.workspace_id = $1 and c.id = $2 order by p.epoch limit 100""",
         workspace_id,
         conversation_id,
     )
-    return None if row is None else StoredPart(**dict(row))
+    return [StoredPart(**dict(row)) for row in rows]
 
 
 async def insert_part(
-    tx: Tx, workspace_id: str, conversation_id: str, *, epoch: int, path: str, size_bytes: int
-) -> None:
-    """Safe to repeat: the first counts."""
-    await tx.execute(
-        """insert into recording_parts (conversation_id, epoch, path, bytes)
-           select id, $3::integer, $4::text, $5::bigint from conversations where workspace_id = $1 and id = $2
-           on conflict do nothing""",
+    tx: Tx,
+    workspace_id: str,
+    conversation_id: str,
+    *,
+    epoch: int,
+    path: str,
+    size_bytes: int,
+    started_at: datetime | None = None,
+) -> bool:
+    """Whether it is news: of one agent the first counts."""
+    inserted = await tx.fetchval(
+        """insert into recording_parts (conversation_id, epoch, path, bytes, started_at)
+           select id, $3::integer, $4::text, $5::bigint, $6::timestamptz
+           from conversations where workspace_id = $1 and id = $2
+           on conflict do nothing returning epoch""",
         workspace_id,
         conversation_id,
         epoch,
         path,
         size_bytes,
+        started_at,
     )
+    return inserted is not None
 
 
 async def begin_tool_call(
@@ -76,6 +90,17 @@ async def begin_tool_call(
         encode_json(arguments),
     )
     return begun is not None
+
+
+async def count_tool_calls(tx: Tx, workspace_id: str, conversation_id: str) -> int:
+    """By the range of their ids, which begin with the conversation's."""
+    count: int = await tx.fetchval(
+        """select count(*) from tool_calls t join conversations c on c.id = t.conversation_id
+           where c.workspace_id = $1 and c.id = $2 and t.id >= $2 || '/' and t.id < $2 || '0'""",
+        workspace_id,
+        conversation_id,
+    )
+    return count
 
 
 async def find_tool_call(

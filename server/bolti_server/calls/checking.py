@@ -19,6 +19,7 @@ from bolti_server.calls.limits import FURTHEST_SCHEDULE_DAYS
 from bolti_server.calls.requests import Wanted
 from bolti_server.numbers.reading import OutboundBinding, destination_refusal
 from bolti_server.numbers.simulated_network import is_simulated_number
+from bolti_server.simulated.scenarios.parsing import BrokenScenario, parse
 
 
 def with_checked_number(wanted: Wanted) -> tuple[Wanted, list[Refusal]]:
@@ -39,6 +40,8 @@ def request_refusals(wanted: Wanted, now: datetime | None) -> Iterator[Refusal]:
         instant = scheduled_instant(wanted, now)
         if isinstance(instant, Refusal):
             yield instant
+    if wanted.has("simulation"):
+        yield from _given(_simulation_refusal(wanted))
 
 
 def agent_refusals(wanted: Wanted, agent: AgentForCall) -> Iterator[Refusal]:
@@ -63,7 +66,7 @@ def inactive() -> Refusal:
     return Refusal(409, "agent_inactive", detail)
 
 
-def number_refusal(to_number: str) -> Refusal | None:
+def number_refusal(to_number: str, *, field: str = "to_number") -> Refusal | None:
     """400 where no country has numbers like this.
 
     Possible, not assigned: an operator opens a range before it is in the library's data (phonenumbers' README on
@@ -76,16 +79,16 @@ def number_refusal(to_number: str) -> Refusal | None:
     try:
         parsed = phonenumbers.parse(to_number)
     except phonenumbers.NumberParseException:
-        return _no_number("Its country code does not exist.")
+        return _no_number(field, "Its country code does not exist.")
     match phonenumbers.is_possible_number_with_reason(parsed):
         case phonenumbers.ValidationResult.IS_POSSIBLE:
             return None
         case phonenumbers.ValidationResult.TOO_SHORT:
-            return _no_number("It is too short for its country.")
+            return _no_number(field, "It is too short for its country.")
         case phonenumbers.ValidationResult.TOO_LONG:
-            return _no_number("It is too long for its country.")
+            return _no_number(field, "It is too long for its country.")
         case _:
-            return _no_number("Its country has no numbers of this length.")
+            return _no_number(field, "Its country has no numbers of this length.")
 
 
 def scheduled_instant(wanted: Wanted, now: datetime | None) -> datetime | Refusal | None:
@@ -136,15 +139,33 @@ def missing_variables(wanted: Wanted, agent: AgentForCall) -> Refusal | None:
     return Refusal(400, "missing_variables", detail, faults=faults, extras={"missing": missing})
 
 
+def _simulation_refusal(wanted: Wanted) -> Refusal | None:
+    """400 with everything that is wrong with the script, each with line and column."""
+    simulation = wanted.request.simulation
+    if simulation is None or simulation.script is None:
+        return None
+    if simulation.scenario is not None:
+        return _invalid("/simulation", "scenario and script are two callees: give one of them.")
+    try:
+        parse(simulation.script)
+    except BrokenScenario as broken:
+        faults = [
+            Fault("invalid_scenario", str(each), "/simulation/script") for each in broken.complaints
+        ]
+        detail = f"The scenario in simulation.script is broken: {broken.complaints[0]}"
+        return Refusal(400, "validation_failed", detail, faults=faults)
+    return None
+
+
 def _given(refusal: Refusal | None) -> Iterator[Refusal]:
     if refusal is not None:
         yield refusal
 
 
-def _no_number(why: str) -> Refusal:
-    fault = Fault("invalid_phone_number", f"{why} Expected e.g. +919876543210.", "/to_number")
+def _no_number(field: str, why: str) -> Refusal:
+    fault = Fault("invalid_phone_number", f"{why} Expected e.g. +919876543210.", f"/{field}")
     detail = (
-        "to_number is not a phone number in E.164 (+, country code, subscriber number, no spaces)."
+        f"{field} is not a phone number in E.164 (+, country code, subscriber number, no spaces)."
     )
     return Refusal(400, "invalid_phone_number", detail, faults=[fault])
 

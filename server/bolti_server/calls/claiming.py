@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bolti_server.calls import leases, long_polls
+from bolti_server.calls import leases, long_polls, spec
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.lifecycle import AGENT_READY_SECONDS, SECOND_DISPATCH_SECONDS
 from bolti_server.worker_api.messages import (
@@ -33,7 +33,8 @@ async def claim(
     gone: asyncio.Event,
     wait_seconds: float = CLAIM_WAIT_SECONDS,
 ) -> ClaimAnswer:
-    """At most `request.capacity` conversations for this worker; none where `wait_seconds` bring none."""
+    """At most `request.capacity` conversations for this worker, and `text_capacity` on text lines with all that they need;
+    none where `wait_seconds` bring none."""
     async with world.db.transaction() as tx:
         await queries.register_worker_of_any_workspace(
             tx, request.worker_id, name=request.name, capacity=request.capacity
@@ -46,7 +47,7 @@ async def claim(
         world,
         "claimable",
         look,
-        wait_seconds=wait_seconds if request.capacity > 0 else 0,
+        wait_seconds=wait_seconds if request.capacity + request.text_capacity > 0 else 0,
         look_seconds=_LOOK_SECONDS,
         gone=gone,
     )
@@ -54,22 +55,29 @@ async def claim(
 
 
 async def _take(world: World, request: ClaimRequest) -> list[Claimed]:
-    if request.capacity <= 0:
-        return []
+    taken: list[Claimed] = []
     async with world.db.transaction() as tx:
-        leased = await queries.claim_of_any_workspace(
-            tx,
-            request.worker_id,
-            limit=min(request.capacity, MOST_CLAIMS),
-            most_dispatches=MOST_DISPATCHES,
-            second_dispatch_seconds=SECOND_DISPATCH_SECONDS,
-            ready_seconds=AGENT_READY_SECONDS,
-        )
-    return [
-        Claimed(
-            conversation_id=conversation_id,
-            epoch=epoch,
-            token=leases.mint(world.vault, conversation_id, epoch),
-        )
-        for conversation_id, epoch in leased
-    ]
+        for line, capacity in (("audio", request.capacity), ("text", request.text_capacity)):
+            if capacity <= 0:
+                continue
+            leased = await queries.claim_of_any_workspace(
+                tx,
+                request.worker_id,
+                line=line,
+                limit=min(capacity, MOST_CLAIMS),
+                most_dispatches=MOST_DISPATCHES,
+                second_dispatch_seconds=SECOND_DISPATCH_SECONDS,
+                ready_seconds=AGENT_READY_SECONDS,
+            )
+            ids = [conversation_id for conversation_id, _ in leased]
+            specs = await spec.specs_of_claimed(tx, ids) if line == "text" else {}
+            taken += [
+                Claimed(
+                    conversation_id=conversation_id,
+                    epoch=epoch,
+                    token=leases.mint(world.vault, conversation_id, epoch),
+                    spec=specs.get(conversation_id),
+                )
+                for conversation_id, epoch in leased
+            ]
+    return taken

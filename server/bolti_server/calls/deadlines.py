@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from bolti_server.agents import reading as agents
 from bolti_server.base.db import Tx
 from bolti_server.base.logging import get_logger
-from bolti_server.calls import lifecycle, moves
+from bolti_server.calls import due_queries, lifecycle, moves, recording_ends
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.claiming import MOST_DISPATCHES
-from bolti_server.calls.lifecycle import Fact, HangupCode, Status
+from bolti_server.calls.lifecycle import Fact, HangupCode
 from bolti_server.calls.moves import Ending
-from bolti_server.calls.worker_queries import LiveCall
 from bolti_server.world import World
 
 CUT_SECONDS = 1
@@ -38,7 +36,7 @@ log = get_logger("deadlines")
 async def end_overdue(world: World) -> int:
     """Ends conversations whose deadline passed, at most a batch; how many it ended."""
     async with world.db.transaction() as tx:
-        due = await queries.find_overdue_of_any_workspace(tx, BATCH)
+        due = await due_queries.find_overdue_of_any_workspace(tx, BATCH)
 
     async def end_one(tx: Tx, workspace_id: str, conversation_id: str) -> bool:
         return await _end_overdue(tx, world, workspace_id, conversation_id)
@@ -49,7 +47,7 @@ async def end_overdue(world: World) -> int:
 async def end_lost(world: World, *, silent_seconds: float | None = SILENT_SECONDS) -> int:
     """Ends or hands on the calls of lost workers, at most a batch; how many. None: silence alone says nothing now."""
     async with world.db.transaction() as tx:
-        lost = await queries.find_lost_of_any_workspace(
+        lost = await due_queries.find_lost_of_any_workspace(
             tx, BATCH, cut_seconds=CUT_SECONDS, silent_seconds=silent_seconds
         )
 
@@ -91,8 +89,9 @@ async def _end_overdue(tx: Tx, world: World, workspace_id: str, conversation_id:
             is_cap_shortened=call.is_cap_shortened,
             is_waiting=call.next_at is not None,
         )
+    # The worker's spool may hold it: it is uploaded when the worker runs again.
     ending = Ending(
-        code, _OVERDUE_DETAIL.get(code), has_recording=await _may_have_recording(tx, call)
+        code, _OVERDUE_DETAIL.get(code), has_recording=await recording_ends.is_expected(tx, call)
     )
     await moves.move(tx, world, call, Fact.ENDED, ending=ending)
     return True
@@ -102,7 +101,7 @@ async def _end_lost(
     tx: Tx, world: World, workspace_id: str, conversation_id: str, silent_seconds: float | None
 ) -> bool:
     call = await queries.lock_call(tx, workspace_id, conversation_id)
-    if call is None or not await queries.is_agent_lost(
+    if call is None or not await due_queries.is_agent_lost(
         tx, workspace_id, conversation_id, cut_seconds=CUT_SECONDS, silent_seconds=silent_seconds
     ):
         return False
@@ -114,15 +113,7 @@ async def _end_lost(
     ending = Ending(
         code or HangupCode.AGENT_UNAVAILABLE,
         _LOST_DETAIL,
-        has_recording=await _may_have_recording(tx, call),
+        has_recording=await recording_ends.is_expected(tx, call),
     )
     await moves.move(tx, world, call, Fact.ENDED, ending=ending)
     return True
-
-
-async def _may_have_recording(tx: Tx, call: LiveCall) -> bool:
-    """Whether the worker's spool may hold a recording: it is uploaded when the worker runs again."""
-    if call.status is not Status.IN_PROGRESS:
-        return False
-    agent = await agents.version_for_call(tx, call.workspace_id, call.agent_id, call.agent_version)
-    return agent is not None and agent.configuration.is_recording_enabled

@@ -23,12 +23,13 @@ ScheduledCallEventType = Literal[
 
 
 async def emit_conversation(
-    tx: Tx, world: World, workspace_id: str, conversation_id: str, event_type: str
+    tx: Tx, world: World, workspace_id: str, conversation_id: str, *event_types: str
 ) -> None:
-    """Logs that the conversation has come to `event_type` (`conversation.started`, `conversation.ended` …)."""
+    """Logs that the conversation has come to `event_types` (`conversation.started`, `conversation.ended` …), in order."""
     record = await records.summary(tx, world, workspace_id, conversation_id)
     data = structs.ConversationEventData(object=record)
-    emit(tx, Event(workspace_id, event_type, conversation_id, data, record.simulated))
+    for event_type in event_types:
+        emit(tx, Event(workspace_id, event_type, conversation_id, data, record.simulated))
 
 
 async def emit_scheduled_call(

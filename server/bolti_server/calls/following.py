@@ -9,20 +9,31 @@ we await will come. Instants are the database's clock minus the report's age.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+import attrs
 import msgspec
 
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
 from bolti_server.base.logging import get_logger
-from bolti_server.calls import events, leases, lifecycle, moves, recordings
+from bolti_server.calls import (
+    do_not_call,
+    events,
+    leases,
+    lifecycle,
+    moves,
+    recording_ends,
+    recordings,
+)
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.claiming import MOST_DISPATCHES
 from bolti_server.calls.lifecycle import Decision, Fact, HangupCode, Move, OldNews, Status
 from bolti_server.calls.moves import Ending, Moved
-from bolti_server.calls.worker_queries import LiveCall
+from bolti_server.calls.worker_queries import LineEvent, LiveCall
 from bolti_server.contract import structs
 from bolti_server.worker_api.messages import (
     EndReport,
@@ -60,28 +71,40 @@ async def follow(world: World, conversation_id: str, reports: Reports) -> Report
         leases.check_epoch(call, reports.epoch)
         received_at = call.now
         last, wanted = call.last_report, None
+        recorded: list[LineEvent] = []
         news = [report for report in reports.reports if report.number > last]
-        for report in sorted(news, key=lambda report: report.number)[:MOST_REPORTS]:
+        ordered = sorted(news, key=lambda report: report.number)[:MOST_REPORTS]
+        saved: dict[int, bool] = {}
+        for position, report in enumerate(ordered):
             if report.number == last:
                 continue  # twice in this batch
             if report.number != last + 1:
                 wanted = last + 1
                 break
-            call = await _keep(tx, world, call, report, received_at)
+            if report.type == "turn" and report.number not in saved:
+                saved |= await _save_turns(tx, call, ordered[position:])
+            call, kept = await _keep(tx, world, call, report, received_at, saved)
+            recorded.append(kept)
             last = report.number
             if call.epoch != reports.epoch:
                 break  # another agent will have it
+        await queries.insert_line_events(tx, call.workspace_id, call.id, reports.epoch, recorded)
         if call.epoch == reports.epoch and last != call.last_report:
             await queries.change_call(tx, call.workspace_id, call.id, {"last_report": last})
     return ReportsAnswer(applied_through=last, wanted=wanted)
 
 
 async def _keep(
-    tx: Tx, world: World, call: LiveCall, report: Report, received_at: datetime
-) -> LiveCall:
+    tx: Tx,
+    world: World,
+    call: LiveCall,
+    report: Report,
+    received_at: datetime,
+    saved: Mapping[int, bool],
+) -> tuple[LiveCall, LineEvent]:
     age_ms = min(max(report.age_ms, 0), _MOST_AGE_MS)
     at = received_at - timedelta(milliseconds=age_ms)
-    moved = await _apply(tx, world, call, report, at)
+    moved = await _apply(tx, world, call, report, at, saved)
     verdict = _verdict(moved.decision)
     if verdict == "break":
         log.error(
@@ -92,20 +115,18 @@ async def _keep(
             type=report.type,
             status=call.status,
         )
-    await queries.insert_line_event(
-        tx,
-        call.workspace_id,
-        call.id,
-        epoch=call.epoch,
-        number=report.number,
-        kind=report.type,
-        body=msgspec.json.encode(report).decode(),
-        verdict=verdict,
-    )
-    return moved.call
+    body = msgspec.json.encode(report).decode()
+    return moved.call, LineEvent(report.number, report.type, body, verdict)
 
 
-async def _apply(tx: Tx, world: World, call: LiveCall, report: Report, at: datetime) -> Moved:
+async def _apply(
+    tx: Tx,
+    world: World,
+    call: LiveCall,
+    report: Report,
+    at: datetime,
+    saved: Mapping[int, bool],
+) -> Moved:
     match report.type:
         case "agent_ready":
             return await moves.move(tx, world, call, Fact.AGENT_READY, at=at)
@@ -114,13 +135,15 @@ async def _apply(tx: Tx, world: World, call: LiveCall, report: Report, at: datet
         case "answered":
             return await moves.move(tx, world, call, Fact.ANSWERED, at=at)
         case "turn":
-            return Moved(call, await _turn(tx, call, report.turn))
+            return Moved(call, await _turn(tx, call, report.turn, saved.get(report.number)))
         case "tool_call":
             return Moved(call, _tool_call(tx, call, report.tool_call))
         case "ended":
             ending = _ending(call, report.ended)
             if _can_be_tried_again(call, ending):
                 return Moved(await moves.give_back(tx, call), _APPLIED)
+            if not ending.has_recording and await recording_ends.is_expected(tx, call):
+                ending = attrs.evolve(ending, is_recording_missing=True)
             if call.is_over and report.ended is not None and not report.ended.has_recording:
                 call = await recordings.will_not_come(tx, call)
             return await moves.move(tx, world, call, Fact.ENDED, at=at, ending=ending)
@@ -128,25 +151,46 @@ async def _apply(tx: Tx, world: World, call: LiveCall, report: Report, at: datet
             assert_never(report.type)
 
 
-async def _turn(tx: Tx, call: LiveCall, report: TurnReport | None) -> Decision:
-    """Stores a turn; one that grew, or was cut where it was interrupted, replaces what was known of it."""
+async def _save_turns(tx: Tx, call: LiveCall, reports: Sequence[Report]) -> dict[int, bool]:
+    """Stores the turns at the beginning of `reports`, up to what may change the call; by number, whether each was news.
+
+    One that grew, or was cut where it was interrupted, replaces what was known of it.
+    """
+    numbers: dict[int, int] = {}  # of the report, by the turn's index
+    turns: list[structs.Turn] = []
+    for report, number in zip(reports, itertools.count(reports[0].number), strict=False):
+        if report.number != number or report.type not in ("turn", "tool_call"):
+            break
+        if report.turn is None or not _is_tellable(call, report.turn):
+            continue
+        if report.turn.turn_index in numbers:
+            break
+        numbers[report.turn.turn_index] = number
+        turns.append(turn_of(report.turn))
+    bodies = [msgspec.json.encode(turn).decode() for turn in turns]
+    news = await queries.save_turns(tx, call.workspace_id, call.id, turns, bodies)
+    return {number: index in news for index, number in numbers.items()}
+
+
+async def _turn(
+    tx: Tx, call: LiveCall, report: TurnReport | None, is_news: bool | None
+) -> Decision:
+    """`is_news`: what storing it has shown; None where it was not stored."""
     if call.is_over:
         return _OLD
-    if report is None or not _is_talking(call) or not 0 <= report.turn_index < MOST_TURNS:
+    if report is None or not _is_tellable(call, report):
         return _BREAK
-    turn = turn_of(report)
-    is_news = await queries.save_turn(
-        tx,
-        call.workspace_id,
-        call.id,
-        turn_index=turn.index,
-        role=turn.role,
-        body=msgspec.json.encode(turn).decode(),
-    )
+    assert is_news is not None, "what can be told was stored before"
     if not is_news:
         return _OLD
+    turn = turn_of(report)
     events.emit_turn(tx, call.workspace_id, call.id, call.simulated, turn)
+    await do_not_call.listen(tx, call, turn.role, turn.text)
     return _APPLIED
+
+
+def _is_tellable(call: LiveCall, report: TurnReport) -> bool:
+    return _is_talking(call) and not call.is_over and 0 <= report.turn_index < MOST_TURNS
 
 
 def _tool_call(tx: Tx, call: LiveCall, report: ToolCallReport | None) -> Decision:
@@ -176,6 +220,8 @@ def _ending(call: LiveCall, report: EndReport | None) -> Ending:
         provider_code=None if report.provider_code is None else report.provider_code[:200],
         usage=report.usage[:100],
         has_recording=report.has_recording,
+        is_message_left=report.is_message_left,
+        virtual_ms=report.virtual_ms,
     )
 
 

@@ -162,7 +162,7 @@ HANGUPS: Final[Mapping[HangupCode, HangupRule]] = {
     HangupCode.REMOTE_HANGUP: _talked(By.REMOTE),
     HangupCode.AGENT_HANGUP: _talked(By.AGENT),
     HangupCode.TRANSFERRED: _talked(By.AGENT),
-    HangupCode.VOICEMAIL: _talked(By.AGENT, retryable=True),  # leaving a message is not built yet
+    HangupCode.VOICEMAIL: _talked(By.AGENT, retryable=True),  # but not where a message was left
     HangupCode.SILENCE_TIMEOUT: _talked(By.PLATFORM),
     HangupCode.MAX_DURATION: _talked(By.PLATFORM),
     HangupCode.CREDITS_EXHAUSTED: _talked(By.PLATFORM, fault=Fault.FUNDS),

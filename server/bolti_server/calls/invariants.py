@@ -16,6 +16,13 @@ INVARIANTS: dict[str, str] = {
         where (ended_at is null) <> (hangup_code is null) or (ended_at is null) <> (hangup_by is null)
            or (ended_at is null) <> (hangup_fault is null) or (ended_at is null) <> (hangup_retryable is null)
            or (ended_at is null) <> (duration_seconds is null)""",
+    "a duration is the time from the answer to the end, but on a text line": """
+        select id, duration_seconds from conversations
+        where ended_at is not null and line = 'audio'
+          and duration_seconds <> coalesce(ceil(extract(epoch from ended_at - answered_at)), 0)""",
+    "only simulated calls are carried by text, and a text call has no sound": """
+        select id from conversations
+        where line = 'text' and (not simulated or recording_status <> 'none' or recording_path is not null)""",
     "what is not over has a deadline, and what is over has none": """
         select id, status, deadline_at from conversations where (ended_at is null) <> (deadline_at is not null)""",
     "instants are in the order of the lifecycle": """
@@ -82,6 +89,13 @@ INVARIANTS: dict[str, str] = {
         select c.id, c.recording_status, count(e.id) from conversations c
         left join events e on e.subject_id = c.id and e.type = 'conversation.recording_ready'
         group by c.id having count(e.id) <> (c.recording_status = 'available')::integer""",
+    "a recording that is there was listened to, or will be": """
+        select c.id from conversations c left join recording_hearings h on h.conversation_id = c.id
+        where c.recording_status = 'available' and h.conversation_id is null""",
+    "parts that have to be joined will be": """
+        select c.id from conversations c left join recording_hearings h on h.conversation_id = c.id
+        where c.recording_status = 'pending' and h.status is distinct from 'pending'
+          and exists (select from recording_parts p where p.conversation_id = c.id)""",
     "a call that fails by our fault costs nothing": """
         select id, hangup_code, cost_micros from conversations
         where hangup_fault in ('platform', 'model_provider') and cost_micros > 0""",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bolti_server.base.clock import Clock
 from bolti_server.base.due import DueJob
-from bolti_server.calls import deadlines, recordings, scheduling
+from bolti_server.calls import deadlines, heard, recordings, scheduling
 from bolti_server.calls.deadlines import SILENT_SECONDS
 from bolti_server.world import World
 
@@ -34,12 +34,16 @@ def due_jobs(world: World) -> list[DueJob]:
     async def fail_recordings() -> int:
         return await recordings.fail_overdue(world)
 
+    async def hear_recordings() -> int:
+        return await heard.hear_due(world)
+
     return [
         DueJob("deadlines", "deadlines", end_overdue),
         DueJob("lost workers", "suspects", end_lost),
         DueJob("scheduled calls", "conversations_due", dispatch_due),
         DueJob("waiting calls", "conversations_due", let_in_waiting),
         DueJob("overdue recordings", "recordings_due", fail_recordings, interval_seconds=5.0),
+        DueJob("recordings heard", "recordings_heard", hear_recordings, interval_seconds=2.0),
     ]
 
 

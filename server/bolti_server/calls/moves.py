@@ -17,8 +17,9 @@ import attrs
 
 from bolti_server.base.db import Tx, encode_json
 from bolti_server.billing import ledger
-from bolti_server.calls import artifact_queries, events, lifecycle
+from bolti_server.calls import artifact_queries, events, heard_queries, lifecycle
 from bolti_server.calls import worker_queries as queries
+from bolti_server.calls.artifact_queries import StoredPart
 from bolti_server.calls.lifecycle import (
     AGENT_READY_SECONDS,
     GRACE_SECONDS,
@@ -31,10 +32,12 @@ from bolti_server.calls.lifecycle import (
     Move,
     Status,
 )
+from bolti_server.calls.recording_ends import MISSING_DETAIL
 from bolti_server.calls.worker_queries import LiveCall
 from bolti_server.worker_api.messages import UsageReport
 from bolti_server.world import World
 
+TEXT_DETAIL = "A text line has no sound to record."
 RECORDING_WAIT_SECONDS = (
     900  # a worker that was killed uploads what its spool holds when it is started again
 )
@@ -51,6 +54,11 @@ class Ending:
     provider_code: str | None = None
     usage: Sequence[UsageReport] = ()
     has_recording: bool = False
+    is_recording_missing: bool = (
+        False  # there should be one, and the worker says that there is none
+    )
+    is_message_left: bool = False
+    virtual_ms: int | None = None  # told by a text line
 
 
 @attrs.frozen
@@ -205,12 +213,11 @@ async def _end(tx: Tx, world: World, call: LiveCall, at: datetime, ending: Endin
     assert code is not None, f"{ending.code} can't end a call that is {call.status}"
     rule = HANGUPS[code]
     status = lifecycle.status_for(code, call.direction)
-    duration_seconds = 0
-    if call.answered_at is not None:
-        duration_seconds = math.ceil((at - call.answered_at).total_seconds())
+    duration_seconds = _duration_seconds(call, at, ending)
     cost = await _resolve_hold(tx, call, duration_seconds, is_our_fault=rule.fault in OUR_FAULTS)
-    part = await artifact_queries.find_part(tx, call.workspace_id, call.id)
-    is_awaited = ending.has_recording and part is None
+    parts = await artifact_queries.list_parts(tx, call.workspace_id, call.id)
+    part = parts[0] if len(parts) == 1 else None  # several have to be joined first
+    is_awaited = len(parts) > 1 or (ending.has_recording and part is None)
     ended = await _change(
         tx,
         call,
@@ -222,21 +229,48 @@ async def _end(tx: Tx, world: World, call: LiveCall, at: datetime, ending: Endin
         hangup_code=code,
         hangup_by=rule.by,
         hangup_fault=rule.fault,
-        hangup_retryable=rule.retryable,
+        hangup_retryable=rule.retryable and not ending.is_message_left,
         hangup_detail=ending.detail,
         sip_status=ending.sip_status,
         provider_code=ending.provider_code,
         usage=encode_json(ending.usage),
-        recording_status="available" if part else "pending" if is_awaited else "none",
+        recording_status=_recording_status(part, ending, is_awaited=is_awaited),
+        recording_detail=_recording_detail(call, ending, has_parts=bool(parts)),
         recording_path=part.path if part else None,
         recording_bytes=part.size_bytes if part else None,
         cost_micros=cost.amount_micros if cost else None,
         cost_currency=cost.currency if cost else None,
     )
     await _tell_end(tx, world, ended, was_scheduled=call.status is Status.SCHEDULED)
+    if parts:
+        await heard_queries.ask(tx, call.workspace_id, call.id)
     if part is not None:
         await _emit(tx, world, call, "conversation.recording_ready")
     return ended
+
+
+def _duration_seconds(call: LiveCall, at: datetime, ending: Ending) -> int:
+    """By our clock; of a text line the virtual time that it lived through, up to its cap (docs/decisions/0009)."""
+    if call.answered_at is None:
+        return 0
+    if call.line == "text" and ending.virtual_ms is not None:
+        return min(max(0, math.ceil(ending.virtual_ms / 1000)), call.max_duration_seconds)
+    return math.ceil((at - call.answered_at).total_seconds())
+
+
+def _recording_status(part: StoredPart | None, ending: Ending, *, is_awaited: bool) -> str:
+    if part is not None:
+        return "available"
+    if is_awaited:
+        return "pending"
+    return "failed" if ending.is_recording_missing else "none"
+
+
+def _recording_detail(call: LiveCall, ending: Ending, *, has_parts: bool) -> str | None:
+    """Why there is no recording, where somebody might look for one."""
+    if call.line == "text":
+        return TEXT_DETAIL
+    return MISSING_DETAIL if ending.is_recording_missing and not has_parts else None
 
 
 async def _resolve_hold(
@@ -254,9 +288,10 @@ async def _resolve_hold(
 
 
 async def _tell_end(tx: Tx, world: World, call: LiveCall, *, was_scheduled: bool) -> None:
-    await _emit(tx, world, call, "conversation.ended")
+    told = ["conversation.ended"]
     if call.status is Status.COMPLETED:
-        await _emit(tx, world, call, "conversation.completed")
+        told.append("conversation.completed")
+    await events.emit_conversation(tx, world, call.workspace_id, call.id, *told)
     if was_scheduled and call.scheduled_call_id is not None:
         is_cancelled = call.status is Status.CANCELLED
         await events.emit_scheduled_call(

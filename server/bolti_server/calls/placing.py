@@ -18,7 +18,7 @@ from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal, combine, not_found
 from bolti_server.base.ids import new_id
 from bolti_server.billing import ledger
-from bolti_server.calls import checking, events, placing_queries
+from bolti_server.calls import checking, do_not_call, events, placing_queries
 from bolti_server.calls.lifecycle import QUEUED_SECONDS, SCHEDULED_LATE_SECONDS, Status
 from bolti_server.calls.limits import (
     DEFAULT_QUEUE_TIMEOUT_SECONDS,
@@ -26,7 +26,7 @@ from bolti_server.calls.limits import (
 )
 from bolti_server.calls.placing_queries import Draft, Places
 from bolti_server.calls.requests import Wanted
-from bolti_server.contract.structs import OutboundCall, WhenLimited
+from bolti_server.contract.structs import OutboundCall, Simulation, WhenLimited
 from bolti_server.numbers.reading import OutboundBinding, outbound_binding
 
 _ATTEMPTS = 3  # at a place whose taker is gone when we look who it was
@@ -64,6 +64,7 @@ async def place_outbound_call(tx: Tx, asking: Asking, wanted: Wanted | Refusal) 
     refusals += [
         *checking.request_refusals(wanted, now),
         *checking.agent_refusals(wanted, agent),
+        *await do_not_call.refusals(tx, asking.workspace_id, wanted),
     ]
     binding: OutboundBinding | None = None
     if wanted.has("agent_phone_number_id"):
@@ -245,7 +246,9 @@ def _draft(
         from_number=binding.phone_number,
         to_number=request.to_number,
         variable_values=request.variable_values,
-        scenario=None if request.simulation is None else request.simulation.scenario.value,
+        scenario=_scenario(request.simulation),
+        script=None if request.simulation is None else request.simulation.script,
+        line="audio" if request.simulation is None else request.simulation.line.value,
         idempotency_key=asking.idempotency_key,
         allows_concurrent_to_callee=request.allow_concurrent_to_callee,
         queues_when_limited=request.when_limited is WhenLimited.queue,
@@ -255,6 +258,12 @@ def _draft(
         scheduled_call_id=None if scheduled_at is None else new_id("sched"),
         scheduled_at=scheduled_at,
     )
+
+
+def _scenario(simulation: Simulation | None) -> str | None:
+    if simulation is None or simulation.scenario is None:
+        return None
+    return simulation.scenario.value
 
 
 def _accepted(draft: Draft, status: Status) -> OutboundCall:

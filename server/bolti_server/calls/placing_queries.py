@@ -20,21 +20,23 @@ _INSERT = """
         workspace_id, id, organization_id, agent_id, agent_version, agent_phone_number_id, direction,
         status, simulated, from_number, to_number, variable_values, scenario, idempotency_key,
         allows_concurrent_to_callee, queues_when_limited, queue_timeout_seconds, max_duration_seconds,
-        ring_timeout_seconds, scheduled_call_id, scheduled_at, created_at, deadline_at, queued_at, next_at)
+        ring_timeout_seconds, scheduled_call_id, scheduled_at, created_at, deadline_at, queued_at, next_at,
+        script, line)
     select $1, $2, $3, $4, $5::integer, $6, 'outbound',
         $7, $8::boolean, $9, $10::text, $11::jsonb, $12, $13,
         $14::boolean, $15::boolean, $16::integer, $17::integer,
         $18::integer, $19, $20::timestamptz, now,
         coalesce($20::timestamptz, now) + $21::integer * interval '1 second',
         case when $20::timestamptz is null then now end,
-        case when $22::boolean then now else $20::timestamptz end
+        case when $22::boolean then now else $20::timestamptz end,
+        $23, $24
     from clock"""
 # What this statement can't see because it is newer breaks the unique index instead.
 _WHERE_FREE = """
     cross join (select count(*) filter (where next_at is null) as live,
                  count(*) filter (where direction = 'outbound' and to_number = $10) as with_callee
           from conversations where workspace_id = $1 and ended_at is null and status <> 'scheduled') as places
-    where places.live < $23 and ($14 or places.with_callee = 0)"""
+    where places.live < $25 and ($14 or places.with_callee = 0)"""
 _UNLESS_TAKEN = """
     on conflict do nothing returning id"""
 
@@ -53,6 +55,8 @@ class Draft:
     to_number: str
     variable_values: Mapping[str, object]
     scenario: str | None
+    script: str | None
+    line: str  # audio or text
     idempotency_key: str | None
     allows_concurrent_to_callee: bool
     queues_when_limited: bool
@@ -257,7 +261,7 @@ async def find_admissible_of_any_workspace(tx: Tx, limit: int) -> list[tuple[str
 def _arguments(
     workspace_id: str, draft: Draft, status: str, deadline_seconds: int, *, waits: bool
 ) -> tuple[object, ...]:
-    """$1 to $22 of `_INSERT`."""
+    """$1 to $24 of `_INSERT`."""
     return (
         workspace_id,
         draft.id,
@@ -281,4 +285,6 @@ def _arguments(
         draft.scheduled_at,
         deadline_seconds,
         waits,
+        draft.script,
+        draft.line,
     )

@@ -25,6 +25,7 @@ class StoredConversation:
     direction: str
     status: str
     simulated: bool
+    line: str
     agent_id: str
     agent_name: str
     agent_version: int
@@ -59,15 +60,19 @@ class StoredConversation:
     end_to_end_p50_ms: int | None
     end_to_end_p95_ms: int | None
     first_audio_ms: int | None
+    heard_p50_ms: int | None
+    heard_p95_ms: int | None
 
 
 @attrs.frozen
 class StoredTranscript:
-    """`turns` is an encoded list of contract.structs.Turn, `usage` one of UsageItem."""
+    """`turns` is an encoded list of contract.structs.Turn, `usage` one of UsageItem; `script` is the scenario in YAML that
+    the call was placed with, if any."""
 
     status: str
     turns: str
     usage: str
+    script: str | None
 
 
 @attrs.frozen
@@ -83,7 +88,7 @@ class StoredRecording:
 
 @attrs.frozen
 class ConversationFilter:
-    """What a list of conversations is narrowed to; None or empty: everything."""
+    """What a list of conversations is narrowed to (None or empty: everything), and its order."""
 
     statuses: Sequence[str] = ()
     direction: str | None = None
@@ -94,11 +99,12 @@ class ConversationFilter:
     hangup_code: str | None = None
     created_at_or_after: datetime | None = None
     created_before: datetime | None = None
+    is_oldest_first: bool = False
 
 
 # The percentiles are values that were measured (percentile_disc), over the turns that answered somebody.
 _CONVERSATION = """
-    select c.id, c.workspace_id, c.direction, c.status, c.simulated, c.agent_id,
+    select c.id, c.workspace_id, c.direction, c.status, c.simulated, c.line, c.agent_id,
            coalesce(v.configuration ->> 'name', '') as agent_name, c.agent_version, c.agent_phone_number_id,
            c.from_number, c.to_number, c.variable_values::text as variable_values,
            c.scheduled_call_id, c.scheduled_at, c.created_at, c.queued_at, c.dialed_at, c.ringing_at,
@@ -107,13 +113,16 @@ _CONVERSATION = """
            c.provider_code, c.recording_status, c.recording_detail, c.analysis_status,
            c.cost_micros, c.cost_currency,
            t.agent_turns, t.measured_turns, t.percentiles[1] as end_to_end_p50_ms,
-           t.percentiles[2] as end_to_end_p95_ms, t.first_audio_ms
+           t.percentiles[2] as end_to_end_p95_ms, t.first_audio_ms,
+           t.heard_percentiles[1] as heard_p50_ms, t.heard_percentiles[2] as heard_p95_ms
     from conversations c
     left join agent_versions v on v.agent_id = c.agent_id and v.version = c.agent_version
     cross join lateral (
         select count(*) as agent_turns, count(ms) as measured_turns, min(start_ms) as first_audio_ms,
-               percentile_disc(array[0.5, 0.95]) within group (order by ms) as percentiles
-        from (select (body #>> '{latency,end_to_end_ms}')::integer as ms, (body ->> 'start_ms')::integer as start_ms
+               percentile_disc(array[0.5, 0.95]) within group (order by ms) as percentiles,
+               percentile_disc(array[0.5, 0.95]) within group (order by heard_ms) as heard_percentiles
+        from (select (body #>> '{latency,end_to_end_ms}')::integer as ms, (body ->> 'start_ms')::integer as start_ms,
+                     (body #>> '{latency,heard_ms}')::integer as heard_ms
               from conversation_turns where conversation_id = c.id and role = 'agent') as spoken
     ) as t
     where c.workspace_id = $1"""
@@ -129,16 +138,16 @@ async def find_conversation(
 async def find_transcript(
     tx: Tx, workspace_id: str, conversation_id: str
 ) -> StoredTranscript | None:
-    """Status, turns in order and usage, all as of one instant."""
+    """Status, turns in order, usage and script, all as of one instant."""
     row = await tx.fetchrow(
-        """select c.status, c.usage::text as usage,
+        """select c.status, c.usage::text as usage, c.script,
                   coalesce((select json_agg(body order by turn_index) from conversation_turns
                             where conversation_id = c.id), '[]')::text as turns
            from conversations c where c.workspace_id = $1 and c.id = $2""",
         workspace_id,
         conversation_id,
     )
-    return None if row is None else StoredTranscript(row["status"], row["turns"], row["usage"])
+    return None if row is None else StoredTranscript(**dict(row))
 
 
 async def find_recording(tx: Tx, workspace_id: str, conversation_id: str) -> StoredRecording | None:
@@ -172,19 +181,20 @@ async def is_conversation(tx: Tx, workspace_id: str, conversation_id: str) -> bo
 async def list_conversations(
     tx: Tx, workspace_id: str, wanted: ConversationFilter, *, limit: int, before_id: str | None
 ) -> list[StoredConversation]:
-    """Newest first; `before_id` is the last id of the page before."""
+    """`before_id` is the last id of the page before."""
+    row_id, is_oldest_first = ConversationRow.id, wanted.is_oldest_first
     page = ConversationRow.select(ConversationRow.id).where(
         ConversationRow.workspace_id == workspace_id, *_conditions(wanted)
     )
     if before_id is not None:
-        page = page.where(ConversationRow.id < before_id)
-    ids = [
-        row["id"] for row in await page.order_by(ConversationRow.id, ascending=False).limit(limit)
-    ]
+        page = page.where(row_id > before_id if is_oldest_first else row_id < before_id)
+    page = page.order_by(row_id, ascending=is_oldest_first).limit(limit)
+    ids = [row["id"] for row in await page]
     if not ids:
         return []
+    way = "asc" if is_oldest_first else "desc"
     rows = await tx.fetch(
-        f"{_CONVERSATION} and c.id = any($2::text[]) order by c.id desc", workspace_id, ids
+        f"{_CONVERSATION} and c.id = any($2::text[]) order by c.id {way}", workspace_id, ids
     )
     return [_stored(row) for row in rows]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from bolti_server.base.clock import rfc3339
 from bolti_server.base.db import Tx, decode_json
-from bolti_server.calls import queries
+from bolti_server.calls import queries, simulations
 from bolti_server.calls.queries import ConversationFilter, StoredConversation
 from bolti_server.contract import structs
 from bolti_server.web.recording_links import recording_url
@@ -25,9 +25,11 @@ async def conversation(
     if stored is None or spoken is None:
         return None
     summary = summary_of(world, stored)
+    turns = msgspec.json.decode(spoken.turns, type=list[structs.Turn])
     return structs.Conversation(
         **{name: getattr(summary, name) for name in summary.__struct_fields__},
-        transcript=msgspec.json.decode(spoken.turns, type=list[structs.Turn]),
+        simulation=simulations.result_of(stored, turns, spoken.script),
+        transcript=turns,
         usage=msgspec.json.decode(spoken.usage, type=list[structs.UsageItem]),
     )
 
@@ -50,7 +52,7 @@ async def summaries(
     limit: int,
     before_id: str | None,
 ) -> list[structs.ConversationSummary]:
-    """A page, newest first; `before_id` is the last id of the page before."""
+    """A page; `before_id` is the last id of the page before."""
     found = await queries.list_conversations(
         tx, workspace_id, wanted, limit=limit, before_id=before_id
     )
@@ -84,6 +86,7 @@ def summary_of(world: World, stored: StoredConversation) -> structs.Conversation
         direction=stored.direction,
         status=stored.status,
         simulated=stored.simulated,
+        line=stored.line,
         agent=structs.AgentReference(
             id=stored.agent_id, name=stored.agent_name, version=stored.agent_version
         ),
@@ -160,6 +163,8 @@ def _latency(stored: StoredConversation) -> structs.ConversationLatency | None:
         end_to_end_p50_ms=stored.end_to_end_p50_ms,
         end_to_end_p95_ms=stored.end_to_end_p95_ms,
         first_audio_ms=stored.first_audio_ms,
+        heard_p50_ms=stored.heard_p50_ms,
+        heard_p95_ms=stored.heard_p95_ms,
     )
 
 

@@ -19,6 +19,7 @@ from bolti_server.calls.instants import parse_instant
 from bolti_server.calls.placing import Asking, place_outbound_call
 from bolti_server.calls.queries import ConversationFilter
 from bolti_server.calls.recording_download import MEDIA_TYPE, open_download
+from bolti_server.calls.recording_peaks import peaks_of
 from bolti_server.calls.requests import Wanted, wanted_despite, wanted_of
 from bolti_server.contract import structs
 from bolti_server.web.authentication import Caller
@@ -133,6 +134,16 @@ async def get_recording(
     )
 
 
+@get(
+    "/workspaces/{workspace_id:str}/conversations/{conversation_id:str}/recording/peaks",
+    operation_id="getRecordingPeaks",
+)
+async def get_recording_peaks(
+    world: NamedDependency[World], caller: NamedDependency[Caller], conversation_id: FromPath[str]
+) -> Response[bytes]:
+    return json_response(await peaks_of(world, caller.workspace_id, conversation_id))
+
+
 @post(
     "/workspaces/{workspace_id:str}/conversations/{conversation_id:str}/end",
     operation_id="endConversation",
@@ -176,6 +187,7 @@ def _filter(query: Mapping[str, Any]) -> ConversationFilter:
         hangup_code=query.get("hangup_code"),
         created_at_or_after=_instant(query, "created_after"),
         created_before=_instant(query, "created_before"),
+        is_oldest_first=query["sort"] == "oldest",
     )
 
 
@@ -194,5 +206,6 @@ ROUTES: list[HTTPRouteHandler] = [
     get_conversation,
     get_transcript,
     get_recording,
+    get_recording_peaks,
     end_conversation,
 ]

@@ -2,7 +2,7 @@
 
 Rules: each is queued once or ends with the reason; any number of dispatchers has the effect of one (a row lock that others
 skip); one poisoned row is put off and holds up nobody. What may have changed since the request is checked again: the
-agent, its number, the callee, the places, the balance. Order of locks as in placing.
+agent, its number, the callee and its wish not to be called, the places, the balance. Order of locks as in placing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
 from bolti_server.base.logging import get_logger
 from bolti_server.billing import ledger
-from bolti_server.calls import moves, placing_queries
+from bolti_server.calls import do_not_call, moves, placing_queries
 from bolti_server.calls.lifecycle import QUEUED_SECONDS, HangupCode, Status
 from bolti_server.calls.limits import DEFAULT_QUEUE_TIMEOUT_SECONDS
 from bolti_server.calls.placing import ledger_of
@@ -116,7 +116,10 @@ async def _reason_against(tx: Tx, call: DueCall) -> _Reason | None:
     if isinstance(binding, Refusal):
         return _Reason(HangupCode.DESTINATION_NOT_ALLOWED, binding.detail)
     refusal = destination_refusal(binding, call.to_number)
-    return None if refusal is None else _Reason(HangupCode.DESTINATION_NOT_ALLOWED, refusal.detail)
+    if refusal is not None:
+        return _Reason(HangupCode.DESTINATION_NOT_ALLOWED, refusal.detail)
+    unwanted = await do_not_call.refusal(tx, call.workspace_id, call.to_number)
+    return None if unwanted is None else _Reason(HangupCode.DO_NOT_CALL, unwanted.detail)
 
 
 async def _hold(tx: Tx, call: DueCall) -> _Reason | None:

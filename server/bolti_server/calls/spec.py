@@ -6,6 +6,7 @@ the call in the agent's time zone. Secrets are not part of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from bolti_server.agents.reading import AgentForCall
 from bolti_server.agents.variables import Value
 from bolti_server.base.db import Tx, decode_json
 from bolti_server.base.errors import Refusal
+from bolti_server.base.logging import get_logger
 from bolti_server.calls import leases
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.worker_queries import LiveCall
@@ -25,12 +27,17 @@ from bolti_server.worker_api.messages import (
     CallSpec,
     LineSpec,
     LlmSpec,
+    SilencePromptSpec,
     SpokenTurn,
     SttSpec,
+    ToolSpec,
     TtsSpec,
     TurnSpec,
+    VoicemailSpec,
 )
 from bolti_server.world import World
+
+log = get_logger("spec")
 
 
 async def spec_of(world: World, conversation_id: str, epoch: int) -> CallSpec:
@@ -43,6 +50,33 @@ async def spec_of(world: World, conversation_id: str, epoch: int) -> CallSpec:
         agent = await agent_of(tx, call)
         turns = await queries.list_turns(tx, call.workspace_id, call.id) if epoch > 1 else []
         tools = await specs.llm_tools(tx, call.workspace_id, agent.configuration)
+    return _spec(call, agent, tools, turns)
+
+
+async def specs_of_claimed(tx: Tx, conversation_ids: Sequence[str]) -> dict[str, CallSpec]:
+    """The specs of calls that this transaction leases for the first time, by id; what can't be made is left out, so that
+    one broken call holds up no other: its worker asks for it, and hears what is wrong."""
+    found: dict[str, CallSpec] = {}
+    agents_used: dict[tuple[str, int], tuple[AgentForCall, list[ToolSpec]]] = {}
+    for call in await queries.list_calls_of_any_workspace(tx, conversation_ids):
+        if call.epoch > 1:
+            continue
+        key = (call.agent_id, call.agent_version)
+        if key not in agents_used:
+            agent = await agent_of(tx, call)
+            tools = await specs.llm_tools(tx, call.workspace_id, agent.configuration)
+            agents_used[key] = agent, tools
+        agent, tools = agents_used[key]
+        try:
+            found[call.id] = _spec(call, agent, tools, [])
+        except Exception as error:
+            log.error("spec_failed", conversation_id=call.id, exc_info=error)
+    return found
+
+
+def _spec(
+    call: LiveCall, agent: AgentForCall, tools: list[ToolSpec], turns: Sequence[str]
+) -> CallSpec:
     configuration = agent.configuration
     values = values_of(call, agent)
     return CallSpec(
@@ -58,6 +92,18 @@ async def spec_of(world: World, conversation_id: str, epoch: int) -> CallSpec:
         stt=msgspec.convert(configuration.stt, SttSpec, from_attributes=True),
         llm=msgspec.convert(configuration.llm, LlmSpec, from_attributes=True),
         tts=msgspec.convert(configuration.tts, TtsSpec, from_attributes=True),
+        stt_fallbacks=[
+            msgspec.convert(each, SttSpec, from_attributes=True)
+            for each in configuration.stt_fallbacks
+        ],
+        llm_fallbacks=[
+            msgspec.convert(each, LlmSpec, from_attributes=True)
+            for each in configuration.llm_fallbacks
+        ],
+        tts_fallbacks=[
+            msgspec.convert(each, TtsSpec, from_attributes=True)
+            for each in configuration.tts_fallbacks
+        ],
         turn=msgspec.convert(configuration.turn, TurnSpec, from_attributes=True),
         tools=tools,
         line=_line(call),
@@ -67,6 +113,20 @@ async def spec_of(world: World, conversation_id: str, epoch: int) -> CallSpec:
         silence_timeout_seconds=configuration.limits.silence_timeout_seconds,
         is_recording_enabled=configuration.is_recording_enabled,
         transcript_so_far=[_spoken(turn) for turn in turns],
+        voicemail=msgspec.convert(
+            {
+                "behaviour": configuration.voicemail.behaviour,
+                "message": specs.voicemail_message(configuration, values),
+            },
+            VoicemailSpec,
+        ),
+        is_answering_machine_detection_enabled=(
+            configuration.is_answering_machine_detection_enabled and call.direction == "outbound"
+        ),
+        silence_prompt=SilencePromptSpec(
+            times=configuration.silence_prompt.times,
+            text=specs.silence_prompt(configuration, values),
+        ),
     )
 
 
@@ -112,6 +172,8 @@ def _line(call: LiveCall) -> LineSpec:
         from_number=call.from_number,
         to_number=call.to_number,
         scenario=call.scenario,
+        script=call.script,
+        is_text=call.line == "text",
     )
 
 

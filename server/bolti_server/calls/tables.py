@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from piccolo.columns import JSONB, BigInt, Boolean, Integer, Text, Timestamptz
+from piccolo.columns import JSONB, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 from bolti_server.base.db import ENGINE
@@ -28,6 +28,8 @@ class ConversationRow(Table, tablename="conversations", db=ENGINE):
     to_number = Text(null=True)
     variable_values = JSONB()
     scenario = Text(null=True)
+    line = Text()
+    script = Text(null=True)
     idempotency_key = Text(null=True)
     allows_concurrent_to_callee = Boolean()
     queues_when_limited = Boolean()
@@ -120,6 +122,17 @@ class ToolCallRow(Table, tablename="tool_calls", db=ENGINE):
     created_at = Timestamptz()
 
 
+class DoNotCallEntryRow(Table, tablename="do_not_call_entries", db=ENGINE):
+    """A number that this workspace does not call."""
+
+    id = Text(primary_key=True, default=None)
+    workspace_id = Text()
+    phone_number = Text()
+    source = Text()
+    conversation_id = Text(null=True)
+    created_at = Timestamptz()
+
+
 class RecordingPartRow(Table, tablename="recording_parts", db=ENGINE):
     """What one agent (epoch) recorded of a conversation. The key is (conversation_id, epoch)."""
 
@@ -129,6 +142,22 @@ class RecordingPartRow(Table, tablename="recording_parts", db=ENGINE):
     bytes = BigInt()
     started_at = Timestamptz(null=True)
     created_at = Timestamptz()
+
+
+class RecordingHearingRow(Table, tablename="recording_hearings", db=ENGINE):
+    """A recording that was, or has to be, listened to; peaks are one byte an interval and side."""
+
+    conversation_id = Text(primary_key=True, default=None)
+    status = Text()
+    detail = Text(null=True)
+    next_at = Timestamptz(null=True)
+    attempts = Integer()
+    asked_at = Timestamptz()
+    duration_ms = Integer(null=True)
+    interval_ms = Integer(null=True)
+    caller_peaks = Bytea(null=True)
+    agent_peaks = Bytea(null=True)
+    heard_at = Timestamptz(null=True)
 
 
 class WorkerRow(Table, tablename="workers", db=ENGINE):

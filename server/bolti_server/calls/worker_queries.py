@@ -6,7 +6,7 @@ after the other. All instants are the database's: `LiveCall.now` is the moment o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,11 @@ import attrs
 
 from bolti_server.base.db import Tx, encode_json
 from bolti_server.calls.hangups import Direction, Status
+from bolti_server.contract import structs
 
 _COLUMNS = """
     id, workspace_id, organization_id, agent_id, agent_version, direction, status, simulated,
-    from_number, to_number, variable_values::text as variable_values, scenario, max_duration_seconds,
+    from_number, to_number, variable_values::text as variable_values, scenario, script, line, max_duration_seconds,
     is_cap_shortened, ring_timeout_seconds, epoch, worker_id, dispatch_count, dispatched_at, ready_at,
     dial_nonce, last_report, last_command, scheduled_call_id, created_at, queued_at, dialed_at,
     ringing_at, answered_at, ended_at, deadline_at, next_at, recording_status, bolti_now() as now"""
@@ -43,6 +44,8 @@ class LiveCall:
     to_number: str | None
     variable_values: str
     scenario: str | None
+    script: str | None
+    line: str  # audio or text
     max_duration_seconds: int
     is_cap_shortened: bool
     ring_timeout_seconds: int
@@ -78,6 +81,16 @@ class StoredCommand:
     body: str  # encoded JSON: text, code
 
 
+@attrs.frozen
+class LineEvent:
+    """A report as it came (`body` is encoded) and what was made of it."""
+
+    number: int
+    kind: str
+    body: str
+    verdict: str
+
+
 async def lock_call(tx: Tx, workspace_id: str, conversation_id: str) -> LiveCall | None:
     # No key update: rows that refer to the conversation can be inserted by others meanwhile.
     row = await tx.fetchrow(
@@ -98,6 +111,12 @@ async def find_call_of_any_workspace(tx: Tx, conversation_id: str) -> LiveCall |
     """As it is now, without a lock. For a worker, whose token is good for this one conversation."""
     row = await tx.fetchrow(f"{_CALL} where id = $1", conversation_id)
     return None if row is None else _live(row)
+
+
+async def list_calls_of_any_workspace(tx: Tx, conversation_ids: Sequence[str]) -> list[LiveCall]:
+    """As they are now, without a lock. For a worker that has just leased them."""
+    rows = await tx.fetch(f"{_CALL} where id = any($1::text[])", list(conversation_ids))
+    return [_live(row) for row in rows]
 
 
 async def change_call(
@@ -138,12 +157,13 @@ async def claim_of_any_workspace(
     tx: Tx,
     worker_id: str,
     *,
+    line: str,
     limit: int,
     most_dispatches: int,
     second_dispatch_seconds: int,
     ready_seconds: int,
 ) -> list[tuple[str, int]]:
-    """Leases up to `limit` queued conversations, the oldest first: (id, epoch) of each.
+    """Leases up to `limit` queued conversations of `line` (audio or text), the oldest first: (id, epoch) of each.
 
     Free is what nobody has, and what had its first agent `second_dispatch_seconds` ago without being ready. The first
     dispatch starts the time in which an agent has to be ready; no later one prolongs it.
@@ -152,7 +172,7 @@ async def claim_of_any_workspace(
         """with free as (
                select id from conversations
                where status = 'queued' and ready_at is null and next_at is null and ended_at is null
-                 and deadline_at > bolti_now()
+                 and deadline_at > bolti_now() and line = $6
                  and (worker_id is null and dispatch_count < $3
                       or dispatch_count = 1 and dispatched_at <= bolti_now() - $4::integer * interval '1 second')
                order by id limit $2 for no key update skip locked)
@@ -167,6 +187,7 @@ async def claim_of_any_workspace(
         most_dispatches,
         second_dispatch_seconds,
         ready_seconds,
+        line,
     )
     return sorted((row["id"], row["epoch"]) for row in rows)
 
@@ -174,29 +195,25 @@ async def claim_of_any_workspace(
 # ---- reports ----
 
 
-async def insert_line_event(
-    tx: Tx,
-    workspace_id: str,
-    conversation_id: str,
-    *,
-    epoch: int,
-    number: int,
-    kind: str,
-    body: str,
-    verdict: str,
+async def insert_line_events(
+    tx: Tx, workspace_id: str, conversation_id: str, epoch: int, recorded: Sequence[LineEvent]
 ) -> None:
-    """`body` is the encoded report. The conversation is locked and in `workspace_id`."""
+    """Reports as they came and what was made of them. The conversation is locked and in `workspace_id`."""
+    if not recorded:
+        return
     await tx.execute(
         """insert into line_events (conversation_id, epoch, report_number, type, body, verdict)
-           select id, $3::integer, $4::integer, $5::text, $6::jsonb, $7::text
-           from conversations where workspace_id = $1 and id = $2""",
+           select c.id, $3::integer, r.number, r.type, r.body, r.verdict
+           from conversations c
+           cross join unnest($4::integer[], $5::text[], $6::jsonb[], $7::text[]) as r (number, type, body, verdict)
+           where c.workspace_id = $1 and c.id = $2""",
         workspace_id,
         conversation_id,
         epoch,
-        number,
-        kind,
-        body,
-        verdict,
+        [each.number for each in recorded],
+        [each.kind for each in recorded],
+        [each.body for each in recorded],
+        [each.verdict for each in recorded],
     )
 
 
@@ -217,6 +234,34 @@ async def save_turn(
         body,
     )
     return changed is not None
+
+
+async def save_turns(
+    tx: Tx,
+    workspace_id: str,
+    conversation_id: str,
+    turns: Sequence[structs.Turn],
+    bodies: Sequence[str],
+) -> set[int]:
+    """The indices of those that changed anything. `bodies` are the `turns`, encoded; no index comes twice."""
+    if not turns:
+        return set()
+    rows = await tx.fetch(
+        """insert into conversation_turns as t (conversation_id, turn_index, role, body)
+           select c.id, n.turn_index, n.role, n.body
+           from conversations c
+           cross join unnest($3::integer[], $4::text[], $5::jsonb[]) as n (turn_index, role, body)
+           where c.workspace_id = $1 and c.id = $2
+           on conflict (conversation_id, turn_index) do update set role = excluded.role, body = excluded.body
+           where (t.role, t.body) is distinct from (excluded.role, excluded.body)
+           returning turn_index""",
+        workspace_id,
+        conversation_id,
+        [turn.index for turn in turns],
+        [turn.role for turn in turns],
+        list(bodies),
+    )
+    return {row["turn_index"] for row in rows}
 
 
 async def list_turns(tx: Tx, workspace_id: str, conversation_id: str) -> list[str]:
@@ -295,70 +340,6 @@ async def suspect_of_any_workspace(
         epoch,
         beat_at,
     )
-
-
-# ---- what is due ----
-
-
-async def find_overdue_of_any_workspace(tx: Tx, limit: int) -> list[tuple[str, str]]:
-    """(workspace_id, conversation_id) of those whose deadline passed, the longest due first."""
-    rows = await tx.fetch(
-        """select workspace_id, id from conversations
-           where ended_at is null and deadline_at <= bolti_now() order by deadline_at limit $1""",
-        limit,
-    )
-    return [(row["workspace_id"], row["id"]) for row in rows]
-
-
-async def find_lost_of_any_workspace(
-    tx: Tx, limit: int, *, cut_seconds: int, silent_seconds: float | None
-) -> list[tuple[str, str]]:
-    """(workspace_id, conversation_id) of calls whose worker is gone: its connection was cut `cut_seconds` ago, or it has
-    not been heard of for `silent_seconds` (None: that is not looked at)."""
-    rows = await tx.fetch(
-        """select workspace_id, id from conversations
-           where ended_at is null and status <> 'scheduled' and worker_id is not null
-             and (line_lost_at <= bolti_now() - $2::integer * interval '1 second'
-                  or heartbeat_at <= bolti_now() - $3::float8 * interval '1 second')
-           order by id limit $1""",
-        limit,
-        cut_seconds,
-        silent_seconds,
-    )
-    return [(row["workspace_id"], row["id"]) for row in rows]
-
-
-async def is_agent_lost(
-    tx: Tx,
-    workspace_id: str,
-    conversation_id: str,
-    *,
-    cut_seconds: int,
-    silent_seconds: float | None,
-) -> bool:
-    """What `find_lost_of_any_workspace` says of this one, asked again under its lock."""
-    lost = await tx.fetchval(
-        """select line_lost_at <= bolti_now() - $3::integer * interval '1 second'
-               or heartbeat_at <= bolti_now() - $4::float8 * interval '1 second'
-           from conversations
-           where workspace_id = $1 and id = $2 and ended_at is null and worker_id is not null""",
-        workspace_id,
-        conversation_id,
-        cut_seconds,
-        silent_seconds,
-    )
-    return lost is True
-
-
-async def find_recordings_overdue_of_any_workspace(tx: Tx, limit: int) -> list[tuple[str, str]]:
-    """(workspace_id, conversation_id) of ended calls whose recording never came."""
-    rows = await tx.fetch(
-        """select workspace_id, id from conversations
-           where next_at <= bolti_now() and ended_at is not null and recording_status = 'pending'
-           order by next_at limit $1""",
-        limit,
-    )
-    return [(row["workspace_id"], row["id"]) for row in rows]
 
 
 def _live(row: Mapping[str, Any]) -> LiveCall:

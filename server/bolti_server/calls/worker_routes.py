@@ -44,7 +44,7 @@ async def claim(request: Request[Any, Any, Any], world: NamedDependency[World]) 
     message = await _message(request, ClaimRequest)
     if not message.worker_id or len(message.worker_id) > 200 or len(message.name) > 200:
         raise Refusal(400, "validation_failed", "worker_id and name: At most 200 characters.")
-    if not 0 <= message.capacity <= _LARGEST:
+    if not (0 <= message.capacity <= _LARGEST and 0 <= message.text_capacity <= _LARGEST):
         raise Refusal(400, "validation_failed", "capacity: Is a number of calls.")
     async with connection_of(request) as gone:
         return json_response(await claiming.claim(world, message, gone=gone))
@@ -116,9 +116,11 @@ async def put_recording(
 ) -> Response[bytes]:
     epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
     leases.check_same(epoch, _number(request, "epoch"))
-    return json_response(
-        await recordings.store_recording(world, conversation_id, epoch, request.stream())
+    age_ms = _number(request, "age_ms") if "age_ms" in request.query_params else None
+    stored = await recordings.store_recording(
+        world, conversation_id, epoch, request.stream(), age_ms=age_ms
     )
+    return json_response(stored)
 
 
 ROUTES: list[HTTPRouteHandler] = [

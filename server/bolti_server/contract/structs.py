@@ -52,10 +52,13 @@ class Scope(StrEnum):
 
 class BuiltInTool(StrEnum):
     """
-    A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done.
+    A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets` and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus.
     """
 
     cut_call = "cut_call"
+    transfer_call = "transfer_call"
+    schedule_callback = "schedule_callback"
+    send_dtmf = "send_dtmf"
 
 
 class HttpMethod(StrEnum):
@@ -92,6 +95,15 @@ class TrunkKind(StrEnum):
     byot = "byot"
 
 
+class SortOrder(StrEnum):
+    """
+    The order of a list, by when its items were made.
+    """
+
+    newest = "newest"
+    oldest = "oldest"
+
+
 class NumberDirection(StrEnum):
     """
     For which calls a number is bound to an agent.
@@ -113,7 +125,7 @@ class WhenLimited(StrEnum):
 
 class SimulationScenario(StrEnum):
     """
-    A built-in callee of the simulated network. `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `hangs_up` in mid-sentence; `talks_over` the agent.
+    A built-in callee of the simulated network, in the order of the numbers +12025550100 to …0117 which are theirs: `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `unreachable`; `voicemail` with a beep; `hangs_up` in mid-sentence; `talks_over` the agent; `silent`; `menu` that wants keys; `provider_unavailable` (503); `provider_rate_limited` (429); `late_answer` after 20 s; `noisy` line; `line_lost` after dialing (its outcome is unknown); `asks_for_callback`; `stop_calling`: does not want to be called.
     """
 
     answers = "answers"
@@ -121,8 +133,28 @@ class SimulationScenario(StrEnum):
     no_answer = "no_answer"
     declined = "declined"
     invalid_number = "invalid_number"
+    unreachable = "unreachable"
+    voicemail = "voicemail"
     hangs_up = "hangs_up"
     talks_over = "talks_over"
+    silent = "silent"
+    menu = "menu"
+    provider_unavailable = "provider_unavailable"
+    provider_rate_limited = "provider_rate_limited"
+    late_answer = "late_answer"
+    noisy = "noisy"
+    line_lost = "line_lost"
+    asks_for_callback = "asks_for_callback"
+    stop_calling = "stop_calling"
+
+
+class SimulationLine(StrEnum):
+    """
+    How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line".
+    """
+
+    audio = "audio"
+    text = "text"
 
 
 class ConversationStatus(StrEnum):
@@ -306,13 +338,14 @@ class Ledger(StrEnum):
 
 class LedgerTransactionKind(StrEnum):
     """
-    The ledger's verbs: hold → settle or release; top up; a correction is another entry.
+    The ledger's verbs: hold → settle or release; top up; a purchase (a month of a number) is paid at once; a correction is another entry.
     """
 
     hold = "hold"
     settle = "settle"
     release = "release"
     top_up = "top_up"
+    purchase = "purchase"
     correction = "correction"
 
 
@@ -402,6 +435,7 @@ class ProblemCode(StrEnum):
     invalid_phone_number = "invalid_phone_number"
     number_not_assigned = "number_not_assigned"
     destination_not_allowed = "destination_not_allowed"
+    do_not_call = "do_not_call"
     recording_not_available = "recording_not_available"
     method_not_allowed = "method_not_allowed"
     not_acceptable = "not_acceptable"
@@ -410,6 +444,8 @@ class ProblemCode(StrEnum):
     idempotency_in_progress = "idempotency_in_progress"
     idempotency_mismatch = "idempotency_mismatch"
     name_taken = "name_taken"
+    number_not_available = "number_not_available"
+    precondition_failed = "precondition_failed"
     range_not_satisfiable = "range_not_satisfiable"
     body_too_large = "body_too_large"
     unsupported_media_type = "unsupported_media_type"
@@ -606,6 +642,58 @@ class TurnSettingsInput(Struct, kw_only=True):
     interruption_min_duration_ms: int = 300
 
 
+class VoicemailBehaviour(StrEnum):
+    """
+    What the agent does when a mailbox has answered. `hang_up`; `leave_message`: it waits for the beep, leaves the message and hangs up; `continue`: it goes on as with a person.
+    """
+
+    hang_up = "hang_up"
+    leave_message = "leave_message"
+    continue_ = "continue"
+
+
+class VoicemailSettings(Struct, kw_only=True):
+    """What the agent does with a mailbox."""
+
+    behaviour: str
+    message: str | None
+
+
+class VoicemailSettingsInput(Struct, kw_only=True):
+    """What the agent does with a mailbox. `message` is what it leaves after the beep, and may hold variables; `leave_message` needs one."""
+
+    behaviour: VoicemailBehaviour = VoicemailBehaviour.hang_up
+    message: str | None = None
+
+
+class SilencePrompt(Struct, kw_only=True):
+    """What the agent says when nobody speaks: after half of `silence_timeout_seconds`, and again after half of what is left. Pauses shorter than 3 s are never filled, and a prompt does not put off the time-out."""
+
+    times: int
+    text: str | None
+
+
+class SilencePromptInput(Struct, kw_only=True):
+    """What the agent says when nobody speaks: after half of `silence_timeout_seconds`, and again after half of what is left. Pauses shorter than 3 s are never filled, and a prompt does not put off the time-out."""
+
+    times: int = 2
+    text: str | None = None
+
+
+class TransferTarget(Struct, kw_only=True):
+    """Where `transfer_call` may hand a call to."""
+
+    name: str
+    phone_number: str
+
+
+class TransferTargetInput(Struct, kw_only=True):
+    """Where `transfer_call` may hand a call to. The language model chooses among the names; it never sees or makes up numbers."""
+
+    name: str
+    phone_number: str
+
+
 class AgentLimits(Struct, kw_only=True):
     """What ends a call if nothing else does."""
 
@@ -643,6 +731,13 @@ class AgentConfiguration(Struct, kw_only=True):
     disclosure_text: str | None
     built_in_tools: list[str]
     tool_ids: list[str]
+    voicemail: VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    silence_prompt: SilencePrompt
+    transfer_targets: list[TransferTarget]
+    stt_fallbacks: list[SttSettings]
+    llm_fallbacks: list[LlmSettings]
+    tts_fallbacks: list[TtsSettings]
 
 
 class Agent(Struct, kw_only=True):
@@ -672,6 +767,13 @@ class Agent(Struct, kw_only=True):
     disclosure_text: str | None
     built_in_tools: list[str]
     tool_ids: list[str]
+    voicemail: VoicemailSettings
+    is_answering_machine_detection_enabled: bool
+    silence_prompt: SilencePrompt
+    transfer_targets: list[TransferTarget]
+    stt_fallbacks: list[SttSettings]
+    llm_fallbacks: list[LlmSettings]
+    tts_fallbacks: list[TtsSettings]
 
 
 class AgentCreate(Struct, kw_only=True):
@@ -695,10 +797,17 @@ class AgentCreate(Struct, kw_only=True):
     disclosure_text: str | None = None
     built_in_tools: list[BuiltInTool] = field(default_factory=lambda: [BuiltInTool.cut_call])
     tool_ids: list[str] = field(default_factory=list)
+    voicemail: VoicemailSettingsInput | UnsetType = UNSET
+    is_answering_machine_detection_enabled: bool = True
+    silence_prompt: SilencePromptInput | UnsetType = UNSET
+    transfer_targets: list[TransferTargetInput] = field(default_factory=list)
+    stt_fallbacks: list[SttSettingsInput] = field(default_factory=list)
+    llm_fallbacks: list[LlmSettingsInput] = field(default_factory=list)
+    tts_fallbacks: list[TtsSettingsInput] = field(default_factory=list)
 
 
 class AgentUpdate(Struct, kw_only=True):
-    """What shall change; what is left out stays. Null clears what can be null. Settings objects (`stt`, `llm`, `tts`, `turn`, `limits`) and lists are replaced whole."""
+    """What shall change; what is left out stays. Null clears what can be null. Settings objects (`stt`, `llm`, `tts`, `turn`, `limits`, `voicemail`, `silence_prompt`) and lists are replaced whole."""
 
     name: str | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
@@ -718,6 +827,13 @@ class AgentUpdate(Struct, kw_only=True):
     disclosure_text: str | None | UnsetType = UNSET
     built_in_tools: list[BuiltInTool] | UnsetType = UNSET
     tool_ids: list[str] | UnsetType = UNSET
+    voicemail: VoicemailSettingsInput | UnsetType = UNSET
+    is_answering_machine_detection_enabled: bool | UnsetType = UNSET
+    silence_prompt: SilencePromptInput | UnsetType = UNSET
+    transfer_targets: list[TransferTargetInput] | UnsetType = UNSET
+    stt_fallbacks: list[SttSettingsInput] | UnsetType = UNSET
+    llm_fallbacks: list[LlmSettingsInput] | UnsetType = UNSET
+    tts_fallbacks: list[TtsSettingsInput] | UnsetType = UNSET
 
 
 class AgentPage(Struct, kw_only=True):
@@ -725,6 +841,42 @@ class AgentPage(Struct, kw_only=True):
 
     data: list[Agent]
     next: str | None
+
+
+class AgentVersion(Struct, kw_only=True):
+    """A frozen configuration of an agent."""
+
+    agent_id: str
+    version: int
+    is_current: bool
+    restored_from: int | None
+    created_at: str
+    required_variables: list[str]
+    configuration: AgentConfiguration
+
+
+class AgentVersionPage(Struct, kw_only=True):
+    """A page of versions, newest first."""
+
+    data: list[AgentVersion]
+    next: str | None
+
+
+class AgentVersionChange(Struct, kw_only=True):
+    """A field that is not the same in two versions. A list counts as one value."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+class AgentVersionChanges(Struct, kw_only=True):
+    """What is different between two versions, in the order of the configuration."""
+
+    agent_id: str
+    from_version: int
+    to_version: int
+    changes: list[AgentVersionChange]
 
 
 class AgentReference(Struct, kw_only=True):
@@ -902,6 +1054,8 @@ class Number(Struct, kw_only=True):
     trunk: Trunk
     simulated: bool
     assignment: NumberAssignment | None
+    monthly_cost_micros: int | None
+    currency: str | None
     created_at: str
 
 
@@ -910,6 +1064,31 @@ class NumberPage(Struct, kw_only=True):
 
     data: list[Number]
     next: str | None
+
+
+class AvailableNumber(Struct, kw_only=True):
+    """A number that can be bought."""
+
+    phone_number: str
+    country: str
+    can_inbound: bool
+    can_outbound: bool
+    simulated: bool
+    monthly_cost_micros: int
+    currency: str
+
+
+class AvailableNumberPage(Struct, kw_only=True):
+    """A page of numbers that can be bought, in ascending order."""
+
+    data: list[AvailableNumber]
+    next: str | None
+
+
+class BuyNumberRequest(Struct, kw_only=True):
+    """A number to buy."""
+
+    phone_number: str
 
 
 class AgentPhoneNumber(Struct, kw_only=True):
@@ -938,10 +1117,72 @@ class AgentPhoneNumberPage(Struct, kw_only=True):
     next: str | None
 
 
-class Simulation(Struct, kw_only=True):
-    """What the simulated network does with this call. Refused (400) where the from-number is a real one."""
+class DoNotCallSource(StrEnum):
+    """
+    How a number came onto the list: its owner said so in a call (`voice`), or somebody put it there (`api`).
+    """
 
-    scenario: SimulationScenario
+    voice = "voice"
+    api = "api"
+
+
+class DoNotCallEntry(Struct, kw_only=True):
+    """A number that this workspace does not call."""
+
+    id: str
+    phone_number: str
+    source: str
+    conversation_id: str | None
+    created_at: str
+
+
+class DoNotCallCreate(Struct, kw_only=True):
+    """A number that is not to be called."""
+
+    phone_number: str
+
+
+class DoNotCallPage(Struct, kw_only=True):
+    """A page of the do-not-call list, newest first."""
+
+    data: list[DoNotCallEntry]
+    next: str | None
+
+
+class Simulation(Struct, kw_only=True):
+    """What the simulated network does with this call: a built-in callee by name (`scenario`), or one that you wrote (`script`), not both. Refused (400) where the from-number is a real one."""
+
+    scenario: SimulationScenario | None = None
+    line: SimulationLine = SimulationLine.audio
+    script: str | None = None
+
+
+class SimulationVerdict(StrEnum):
+    """
+    Whether a call did what its scenario expects.
+    """
+
+    passed = "passed"
+    failed = "failed"
+
+
+class SimulationExpectation(Struct, kw_only=True):
+    """One expectation of a scenario, and what became of it."""
+
+    kind: str
+    line: int
+    expected: str
+    is_met: bool | None
+    detail: str | None
+
+
+class SimulationResult(Struct, kw_only=True):
+    """The scenario of a call, and whether the call did what it expects."""
+
+    name: str
+    script: str
+    verdict: str | None
+    expectations: list[SimulationExpectation]
 
 
 class OutboundCallRequest(Struct, kw_only=True):
@@ -1004,6 +1245,8 @@ class TurnLatency(Struct, kw_only=True):
     tts_first_audio_ms: int | None
     playback_ms: int | None
     end_to_end_ms: int | None
+    heard_ms: int | None = None
+    unaccounted_ms: int | None = None
 
 
 class TurnToolCall(Struct, kw_only=True):
@@ -1045,6 +1288,18 @@ class ConversationLatency(Struct, kw_only=True):
     end_to_end_p50_ms: int | None
     end_to_end_p95_ms: int | None
     first_audio_ms: int | None
+    heard_p50_ms: int | None = None
+    heard_p95_ms: int | None = None
+
+
+class RecordingPeaks(Struct, kw_only=True):
+    """What a waveform of a recording is drawn from."""
+
+    conversation_id: str
+    duration_ms: int
+    interval_ms: int
+    caller: list[int]
+    agent: list[int]
 
 
 class UsageItem(Struct, kw_only=True):
@@ -1083,6 +1338,7 @@ class ConversationSummary(Struct, kw_only=True):
     direction: str
     status: str
     simulated: bool
+    line: str
     agent: AgentReference
     agent_phone_number_id: str | None
     from_number: str | None
@@ -1114,6 +1370,7 @@ class Conversation(Struct, kw_only=True):
     direction: str
     status: str
     simulated: bool
+    line: str
     agent: AgentReference
     agent_phone_number_id: str | None
     from_number: str | None
@@ -1135,6 +1392,7 @@ class Conversation(Struct, kw_only=True):
     recording_detail: str | None
     recording_url: str | None
     analysis_status: str
+    simulation: SimulationResult | None
     transcript: list[Turn]
     usage: list[UsageItem]
 
@@ -1436,6 +1694,7 @@ class Problem(Struct, kw_only=True):
     conversation_id: str | UnsetType = UNSET
     next_allowed_at: str | UnsetType = UNSET
     recording_status: str | UnsetType = UNSET
+    current_version: int | UnsetType = UNSET
 
 
 class CatalogueProvider(Struct, kw_only=True):

@@ -11,8 +11,10 @@ One slow endpoint holds up nobody else: it gets at most MOST_PER_ENDPOINT of the
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import attrs
 import msgspec
@@ -53,13 +55,19 @@ class Outcome:
     duration_ms: int
 
 
+@attrs.frozen
+class Tried:
+    claimed: Claimed
+    outcome: Outcome
+
+
 async def deliver_due(world: World) -> int:
     """Sends what is due, and what becomes due meanwhile, until nothing is out any more; how many tries that were.
 
     Any number of processes may do so at once. A try that raises (the database went away, say) is left to be taken for
     lost, and raised here when the others have ended.
     """
-    out: dict[asyncio.Task[None], str] = {}
+    out: dict[asyncio.Task[Tried], str] = {}
     failures: list[BaseException] = []
     begun = 0
     try:
@@ -74,10 +82,14 @@ async def deliver_due(world: World) -> int:
             done, _ = await asyncio.wait(
                 out, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
+            tried: list[Tried] = []
             for task in done:
                 del out[task]
                 if (error := task.exception()) is not None:
                     failures.append(error)
+                else:
+                    tried.append(task.result())
+            failures += await _write_all_down(world, tried)
     finally:
         for task in out:
             task.cancel()
@@ -87,7 +99,7 @@ async def deliver_due(world: World) -> int:
     return begun
 
 
-async def _claim(world: World, out: dict[asyncio.Task[None], str]) -> list[Claimed]:
+async def _claim(world: World, out: dict[asyncio.Task[Tried], str]) -> list[Claimed]:
     room = MOST_AT_ONCE - len(out)
     if room <= 0:
         return []
@@ -103,10 +115,36 @@ async def _claim(world: World, out: dict[asyncio.Task[None], str]) -> list[Claim
         )
 
 
-async def _deliver(world: World, claimed: Claimed) -> None:
-    outcome = await _try(world, claimed)
-    async with world.db.transaction() as tx:
-        await _write_down(tx, claimed, outcome)
+async def _deliver(world: World, claimed: Claimed) -> Tried:
+    return Tried(claimed, await _try(world, claimed))
+
+
+async def _write_all_down(world: World, tried: Sequence[Tried]) -> list[BaseException]:
+    """What ended at one time in one transaction; where that fails each alone, so that one bad row holds up no other.
+
+    What could not be written down is told, and taken for lost later.
+    """
+    if not tried:
+        return []
+    try:
+        async with world.db.transaction() as tx:
+            # By endpoint, and failures first: those lock it. So nobody who writes down, disables or deletes waits for
+            # another crosswise.
+            for each in sorted(tried, key=_endpoint_of):
+                if each.outcome.error is not None:
+                    await _write_down(tx, each.claimed, each.outcome)
+            for _, group in itertools.groupby(sorted(tried, key=_endpoint_of), key=_endpoint_of):
+                done = [each for each in group if each.outcome.error is None]
+                if done:
+                    await _write_successes_down(tx, done)
+    except Exception as error:  # noqa: BLE001 - the job's edge: the caller raises what is left of it
+        if len(tried) == 1:
+            return [error]
+        failures: list[BaseException] = []
+        for each in tried:
+            failures += await _write_all_down(world, [each])
+        return failures
+    return []
 
 
 async def _try(world: World, claimed: Claimed) -> Outcome:
@@ -150,6 +188,10 @@ def _headers(world: World, claimed: Claimed, body: bytes) -> Headers:
     return headers
 
 
+def _endpoint_of(tried: Tried) -> str:
+    return tried.claimed.endpoint_id
+
+
 def _complaint(status: int) -> str | None:
     if 200 <= status < 300:
         return None
@@ -160,28 +202,40 @@ def _complaint(status: int) -> str | None:
     return f"The endpoint answered {status}."
 
 
+async def _write_successes_down(tx: Tx, tried: Sequence[Tried]) -> None:
+    """All of one endpoint."""
+    claimed = tried[0].claimed
+    await queries.note_success(tx, claimed.workspace_id, claimed.endpoint_id)
+    attempts = [_attempt(each) for each in tried]
+    current = await queries.record_successes(
+        tx, claimed.workspace_id, [each.claimed for each in tried], attempts
+    )
+    for each in tried:
+        if each.claimed.id not in current:
+            log.warning("webhook_result_came_too_late", delivery_id=each.claimed.id)
+    tx.wake("deliveries")
+
+
 async def _write_down(tx: Tx, claimed: Claimed, outcome: Outcome) -> None:
-    """The endpoint first, then the delivery: the order in which deleting and disabling lock them too."""
-    attempt = {
-        "at": rfc3339(claimed.started_at),
-        "status": outcome.status,
-        "error": outcome.error,
-        "duration_ms": outcome.duration_ms,
-    }
+    """A failure. The endpoint first, then the delivery: the order in which deleting and disabling lock them too."""
     workspace_id = claimed.workspace_id
-    if outcome.error is None:
-        await queries.note_success(tx, workspace_id, claimed.endpoint_id)
-        is_current = await queries.record_success(tx, workspace_id, claimed, attempt)
-    else:
-        failing = await queries.note_failure(tx, workspace_id, claimed.endpoint_id)
-        wait = None if outcome.status == 410 else wait_seconds(claimed.tries, random.random())
-        is_current = await queries.record_failure(
-            tx, workspace_id, claimed, attempt, wait_seconds=wait
-        )
-        if outcome.status == 410:
-            await disable(tx, workspace_id, claimed.endpoint_id, GONE_REASON)
-        elif failing is not None and failing.seconds >= DISABLED_AFTER_SECONDS:
-            await disable(tx, workspace_id, claimed.endpoint_id, FAILING_REASON)
+    failing = await queries.note_failure(tx, workspace_id, claimed.endpoint_id)
+    wait = None if outcome.status == 410 else wait_seconds(claimed.tries, random.random())
+    attempt = _attempt(Tried(claimed, outcome))
+    is_current = await queries.record_failure(tx, workspace_id, claimed, attempt, wait_seconds=wait)
+    if outcome.status == 410:
+        await disable(tx, workspace_id, claimed.endpoint_id, GONE_REASON)
+    elif failing is not None and failing.seconds >= DISABLED_AFTER_SECONDS:
+        await disable(tx, workspace_id, claimed.endpoint_id, FAILING_REASON)
     if not is_current:
         log.warning("webhook_result_came_too_late", delivery_id=claimed.id)
     tx.wake("deliveries")
+
+
+def _attempt(tried: Tried) -> dict[str, object]:
+    return {
+        "at": rfc3339(tried.claimed.started_at),
+        "status": tried.outcome.status,
+        "error": tried.outcome.error,
+        "duration_ms": tried.outcome.duration_ms,
+    }

@@ -208,21 +208,22 @@ async def note_failure(tx: Tx, workspace_id: str, endpoint_id: str) -> Failing |
     return None if row is None else Failing(**dict(row))
 
 
-async def record_success(
-    tx: Tx, workspace_id: str, claimed: Claimed, attempt: dict[str, Any]
-) -> bool:
-    """False where the try was given up as lost in the meantime."""
-    done = await tx.fetchval(
-        """update webhook_deliveries
-           set attempts = attempts || $4::jsonb, status = 'delivered', delivered_at = bolti_now(), next_at = null
-           where workspace_id = $1 and id = $2 and attempt_count = $3
-           returning id""",
+async def record_successes(
+    tx: Tx, workspace_id: str, claimed: Sequence[Claimed], attempts: Sequence[Mapping[str, Any]]
+) -> set[str]:
+    """The ids of those that were not given up as lost in the meantime. `attempts`: one for each."""
+    rows = await tx.fetch(
+        """update webhook_deliveries d
+           set attempts = d.attempts || t.attempt, status = 'delivered', delivered_at = bolti_now(), next_at = null
+           from unnest($2::text[], $3::integer[], $4::jsonb[]) as t (id, attempt_count, attempt)
+           where d.workspace_id = $1 and d.id = t.id and d.attempt_count = t.attempt_count
+           returning d.id""",
         workspace_id,
-        claimed.id,
-        claimed.attempt_number,
-        encode_json([attempt]),
+        [each.id for each in claimed],
+        [each.attempt_number for each in claimed],
+        [encode_json([attempt]) for attempt in attempts],
     )
-    return done is not None
+    return {row["id"] for row in rows}
 
 
 async def record_failure(

@@ -137,16 +137,19 @@ async def list_webhook_deliveries(
 
 @post(_DELIVERY + "/replay", operation_id="replayWebhookDelivery")
 async def replay_webhook_delivery(
+    request: Request[Any, Any, Any],
     world: NamedDependency[World],
     caller: NamedDependency[Caller],
     webhook_endpoint_id: FromPath[str],
     webhook_delivery_id: FromPath[str],
 ) -> Response[bytes]:
-    async with world.db.transaction() as tx:
+    async def work(tx: Tx) -> Answer:
         again = await replaying.replay_delivery(
             tx, caller.workspace_id, webhook_endpoint_id, webhook_delivery_id
         )
-    return json_response(again, status=202)
+        return Answer(202, again)
+
+    return await idempotently(world, request, caller, work)
 
 
 def _warning(url: str) -> dict[str, str]:

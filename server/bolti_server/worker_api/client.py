@@ -38,10 +38,13 @@ from bolti_server.worker_api.messages import (
     ToolRequest,
     TurnReport,
 )
-from bolti_server.worker_api.spool import Spool, SpooledCall
+from bolti_server.worker_api.report_log import ReportLog, SpooledCall
+from bolti_server.worker_api.spool import Spool
 
 POLL_SLACK_SECONDS = 10.0  # a long poll that is not answered this long after its time is dead
 ASK_SECONDS = 12.0  # for the spec and for the intent to dial, over all tries
+# Most text calls are over before this: all that they report goes in one request.
+HOLD_TEXT_SECONDS = 1.0
 TOOL_SLACK_SECONDS = 5.0  # what the server may need around a tool's own time-out
 
 log = get_logger("worker_api")
@@ -64,14 +67,20 @@ class WorkerClient:
     async def aclose(self) -> None:
         await self.connection.aclose()
 
-    async def claim(self, worker_id: str, name: str, capacity: int) -> list[Claimed]:
-        """Waits up to CLAIM_WAIT_SECONDS for calls to carry, at most `capacity`. Empty: none came.
+    async def claim(
+        self, worker_id: str, name: str, capacity: int, text_capacity: int = 0
+    ) -> list[Claimed]:
+        """Waits up to CLAIM_WAIT_SECONDS for calls to carry, at most `capacity`, and `text_capacity` on text lines.
+
+        Empty: none came.
 
         Raises ServerUnreachable, NotAuthorized, CallLost (the server speaks another protocol).
         """
         answer = await self.connection.post(
             "/internal/claim",
-            ClaimRequest(worker_id=worker_id, name=name, capacity=capacity),
+            ClaimRequest(
+                worker_id=worker_id, name=name, capacity=capacity, text_capacity=text_capacity
+            ),
             ClaimAnswer,
             token=self._worker_token,
             timeout_seconds=CLAIM_WAIT_SECONDS + POLL_SLACK_SECONDS,
@@ -83,19 +92,23 @@ class WorkerClient:
         call = SpooledCall(
             conversation_id=claimed.conversation_id, epoch=claimed.epoch, token=claimed.token
         )
+        if claimed.spec is not None and claimed.spec.line.is_text:
+            return CallClient(self.connection, ReportLog(call), hold_seconds=HOLD_TEXT_SECONDS)
         return CallClient(self.connection, Spool.create(spool_root, call))
 
 
 class CallClient:
     """A `voice.server.CallServer`. Call `start()` once; the delivery of what it reports outlives the call itself."""
 
-    def __init__(self, connection: Connection, spool: Spool) -> None:
+    def __init__(
+        self, connection: Connection, spool: ReportLog, *, hold_seconds: float = 0.0
+    ) -> None:
         self._connection = connection
         self._spool = spool
         self._call = spool.call
         self._path = f"/internal/conversations/{self._call.conversation_id}"
         self._nonce = secrets.token_urlsafe(16)
-        self._delivery = Delivery(connection, spool)
+        self._delivery = Delivery(connection, spool, hold_seconds=hold_seconds)
         self._delivering: asyncio.Task[None] | None = None
         self._drain = asyncio.Event()
 
@@ -204,6 +217,7 @@ class CallClient:
         self._drain.set()
 
     def recording_file(self) -> Path:
+        assert self._spool.recording_file is not None, "a text call has no sound to record"
         return self._spool.recording_file
 
     async def _poll(self, after: int, drain: asyncio.Event | None) -> CommandsAnswer | None:

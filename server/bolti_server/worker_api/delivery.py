@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from bolti_server.base.logging import get_logger
 from bolti_server.worker_api.connection import Backoff, Connection
 from bolti_server.worker_api.errors import CallLost, NotAuthorized, ServerUnreachable
 from bolti_server.worker_api.messages import RecordingAnswer, Reports, ReportsAnswer
-from bolti_server.worker_api.spool import Spool
+from bolti_server.worker_api.report_log import ReportLog
 
 RECORDING_SECONDS = 60.0  # for one upload: at 18 kB/s of recording, an hour is 65 MB
 
@@ -21,11 +22,17 @@ log = get_logger("delivery")
 
 
 class Delivery:
-    """`lost` is set when the server says that another owns the call; `done` when nothing is left to deliver."""
+    """`lost` is set when the server says that another owns the call; `done` when nothing is left to deliver.
 
-    def __init__(self, connection: Connection, spool: Spool) -> None:
+    `hold_seconds`: reports wait so long for others that go with them, or for the end of the call.
+    """
+
+    def __init__(
+        self, connection: Connection, spool: ReportLog, *, hold_seconds: float = 0.0
+    ) -> None:
         self._connection = connection
         self._spool = spool
+        self._hold_seconds = hold_seconds
         self._path = f"/internal/conversations/{spool.call.conversation_id}"
         self._backoff = Backoff()
         self._is_outage_logged = False
@@ -48,11 +55,13 @@ class Delivery:
         try:
             while True:
                 await self._until(self._has_work)
+                await self._hold()
                 await self._retrying(self._send_reports)
                 if self._is_call_over and (self._spool.is_acknowledged or self.lost.is_set()):
                     break
-            if self._spool.recording_file.exists():
-                await self._retrying(self._send_recording)
+            recording = self._spool.recording_file
+            if recording is not None and recording.exists():
+                await self._retrying(lambda: self._send_recording(recording))
             self._spool.remove()
         finally:
             self._spool.close()
@@ -60,6 +69,15 @@ class Delivery:
 
     def _has_work(self) -> bool:
         return self._is_call_over or not (self._spool.is_acknowledged or self.lost.is_set())
+
+    async def _hold(self) -> None:
+        if self._hold_seconds == 0 or self._is_call_over:
+            return
+        try:
+            async with asyncio.timeout(self._hold_seconds):
+                await self._until(lambda: self._is_call_over)
+        except TimeoutError:
+            return
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -102,8 +120,7 @@ class Delivery:
             if self._spool.acknowledged <= before:
                 raise ServerUnreachable(f"the server took none of the reports after {before}")
 
-    async def _send_recording(self) -> None:
-        file = self._spool.recording_file
+    async def _send_recording(self, file: Path) -> None:
         content = await asyncio.to_thread(file.read_bytes)
         if not content:
             return
@@ -114,7 +131,7 @@ class Delivery:
                 RecordingAnswer,
                 token=self._spool.call.token,
                 content_type="audio/ogg",
-                params={"epoch": self._spool.call.epoch},
+                params=self._recording_params(),
                 timeout_seconds=RECORDING_SECONDS,
             )
         except (CallLost, NotAuthorized) as problem:
@@ -123,3 +140,8 @@ class Delivery:
                 conversation_id=self._spool.call.conversation_id,
                 detail=str(problem),
             )
+
+    def _recording_params(self) -> dict[str, int]:
+        params = {"epoch": self._spool.call.epoch}
+        age_ms = self._spool.recording_age_ms()
+        return params if age_ms is None else {**params, "age_ms": age_ms}

@@ -26,12 +26,14 @@ class ClaimRequest(_Message, frozen=True):
     worker_id: str
     name: str
     capacity: int  # free places; the answer holds at most this many
+    text_capacity: int = 0  # and as many more calls on text lines
 
 
 class Claimed(_Message, frozen=True):
     conversation_id: str
     epoch: int
     token: str  # minted for this conversation and epoch: Bearer for every call below
+    spec: CallSpec | None = None  # of a text call: it need not be asked for
 
 
 class ClaimAnswer(_Message, frozen=True):
@@ -82,6 +84,16 @@ class TurnSpec(_Message, frozen=True):
     interruption_min_duration_ms: int = 300
 
 
+class VoicemailSpec(_Message, frozen=True):
+    behaviour: Literal["hang_up", "leave_message", "continue"] = "hang_up"
+    message: str | None = None
+
+
+class SilencePromptSpec(_Message, frozen=True):
+    times: int = 0  # in one silence; 0: never
+    text: str | None = None  # None: the phrase of the agent's language
+
+
 class ToolSpec(_Message, frozen=True):
     """What the LLM sees of a tool: name, description and parameters only."""
 
@@ -98,6 +110,8 @@ class LineSpec(_Message, frozen=True):
     to_number: str
     # Name of a built-in callee; None: the last two digits of to_number choose.
     scenario: str | None = None
+    script: str | None = None  # a scenario in YAML, checked at the edge; then it is the callee
+    is_text: bool = False  # words alone, in virtual time
 
 
 class SpokenTurn(_Message, frozen=True):
@@ -130,6 +144,13 @@ class CallSpec(_Message, frozen=True):
     silence_timeout_seconds: int
     is_recording_enabled: bool
     transcript_so_far: list[SpokenTurn] = []
+    # Asked in this order when the one above fails, or is too slow to answer.
+    stt_fallbacks: list[SttSpec] = []
+    llm_fallbacks: list[LlmSpec] = []
+    tts_fallbacks: list[TtsSpec] = []
+    voicemail: VoicemailSpec = VoicemailSpec()
+    is_answering_machine_detection_enabled: bool = False
+    silence_prompt: SilencePromptSpec = SilencePromptSpec()
 
 
 # POST /internal/conversations/{id}/dial-intent -> DialIntentAnswer, or 409 to anyone but the nonce that won
@@ -197,6 +218,9 @@ class EndReport(_Message, frozen=True):
     provider_code: str | None = None
     usage: list[UsageReport] = []
     has_recording: bool = False
+    is_message_left: bool = False  # in a mailbox: then calling again is no use
+    # Of a text line alone: from the answer to the end, in its own time.
+    virtual_ms: int | None = None
 
 
 ReportType = Literal["agent_ready", "ringing", "answered", "turn", "tool_call", "ended"]

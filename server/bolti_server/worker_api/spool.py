@@ -5,7 +5,7 @@ process that holds its lock, which the kernel drops when that process dies; the 
 folder free and carries it on. Nothing is fsynced: it survives the death of a process, not of the machine (after that
 the server's deadline ends the call).
 
-    <root>/<conversation_id>.<epoch>/   call.json · reports.jsonl · acknowledged · recording.ogg · lock
+    <root>/<conversation_id>.<epoch>/   call.json · reports.jsonl · acknowledged · recording.ogg · recording.started · lock
 """
 
 from __future__ import annotations
@@ -19,36 +19,17 @@ from pathlib import Path
 
 import msgspec
 
-from bolti_server.worker_api.messages import (
-    EndReport,
-    Report,
-    ReportType,
-    ToolCallReport,
-    TurnReport,
-)
+from bolti_server.worker_api.report_log import MAX_BATCH, Line, ReportLog, SpooledCall
 
-MAX_BATCH = 50
+__all__ = ["MAX_BATCH", "Spool", "SpoolTaken", "SpooledCall", "left_behind"]
 
 
-class SpooledCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose reports these are, and the token that sends them."""
-
-    conversation_id: str
-    epoch: int
-    token: str
-
-
-class _Line(msgspec.Struct, frozen=True, kw_only=True):
-    made_at: float  # of the wall clock: the only one that survives the process
-    report: Report
-
-
-class Spool:
+class Spool(ReportLog):
     """Make one with `Spool.create` or `Spool.adopt`."""
 
     def __init__(self, folder: Path, call: SpooledCall, lock: int) -> None:
+        super().__init__(call)
         self.folder = folder
-        self.call = call
         self._lock = lock
         self._lines = _read_lines(folder / "reports.jsonl")
         self._out: BufferedWriter = (folder / "reports.jsonl").open("ab")
@@ -84,62 +65,20 @@ class Spool:
         """Where the recording grows: a worker that finds the folder later finds the recording in it."""
         return self.folder / "recording.ogg"
 
-    @property
-    def last_number(self) -> int:
-        return len(self._lines)
+    def recording_age_ms(self) -> int | None:
+        """How long ago the first sound of the recording was; None where nobody noted it (`note_recording_start`)."""
+        try:
+            started_at = float(started_file(self.recording_file).read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return max(0, round((time.time() - started_at) * 1000))
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether the call's `ended` report is among them."""
-        return any(line.report.type == "ended" for line in self._lines)
-
-    @property
-    def is_acknowledged(self) -> bool:
-        return self.acknowledged >= self.last_number
-
-    def append(
-        self,
-        report_type: ReportType,
-        *,
-        turn: TurnReport | None = None,
-        tool_call: ToolCallReport | None = None,
-        ended: EndReport | None = None,
-        age_seconds: float = 0.0,
-    ) -> int:
-        """Writes one down and returns its number. `age_seconds`: how long ago what it tells happened."""
-        report = Report(
-            number=self.last_number + 1,
-            type=report_type,
-            turn=turn,
-            tool_call=tool_call,
-            ended=ended,
-        )
-        line = _Line(made_at=time.time() - age_seconds, report=report)
+    def _keep(self, line: Line) -> None:
         self._out.write(msgspec.json.encode(line) + b"\n")
         self._out.flush()
-        self._lines.append(line)
-        return report.number
-
-    def pending(self, limit: int = MAX_BATCH) -> list[Report]:
-        """The oldest that the server has not acknowledged, each with its age as of now."""
-        now = time.time()
-        return [
-            msgspec.structs.replace(line.report, age_ms=max(0, round((now - line.made_at) * 1000)))
-            for line in self._lines[self.acknowledged : self.acknowledged + limit]
-        ]
-
-    def acknowledge(self, through: int) -> None:
-        """The server keeps everything up to `through`. An older answer that comes late takes nothing back."""
-        if through > self.acknowledged:
-            self._set_acknowledged(min(through, self.last_number))
-
-    def rewind(self, wanted: int) -> None:
-        """The server lacks `wanted` and what follows: they are pending again."""
-        if 1 <= wanted <= self.acknowledged:
-            self._set_acknowledged(wanted - 1)
 
     def _set_acknowledged(self, number: int) -> None:
-        self.acknowledged = number
+        super()._set_acknowledged(number)
         _write_whole(self.folder / "acknowledged", str(number).encode())
 
     def close(self) -> None:
@@ -152,6 +91,17 @@ class Spool:
         """Everything has arrived: the folder goes. Safe to repeat."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
+
+
+def note_recording_start(recording: Path) -> None:
+    """The recording begins now. By the wall clock: whoever delivers it may be another process."""
+    recording.parent.mkdir(parents=True, exist_ok=True)
+    _write_whole(started_file(recording), str(time.time()).encode())
+
+
+def started_file(recording: Path) -> Path:
+    """Beside the recording."""
+    return recording.with_suffix(".started")
 
 
 class SpoolTaken(Exception):
@@ -182,7 +132,7 @@ def _lock(folder: Path) -> int | None:
     return lock
 
 
-def _read_lines(file: Path) -> list[_Line]:
+def _read_lines(file: Path) -> list[Line]:
     """Whole lines in order. A process that was killed while writing leaves half a line: that report never was."""
     if not file.exists():
         return []
@@ -191,7 +141,7 @@ def _read_lines(file: Path) -> list[_Line]:
     if len(whole) < len(content):
         with file.open("r+b") as torn:
             torn.truncate(len(whole))
-    return [msgspec.json.decode(line, type=_Line) for line in whole.splitlines()]
+    return [msgspec.json.decode(line, type=Line) for line in whole.splitlines()]
 
 
 def _read_number(file: Path) -> int:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -331,5 +332,8 @@ def test_a_termination_of_the_program_leaves_no_server_behind(tmp_path: Path) ->
     )
     pid = int(first_line(process)[0])
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    assert not lives(pid)
+    _, complaint = process.communicate(timeout=30)
+    deadline = time.monotonic() + 5  # the program waited for it; the kernel may take a moment more
+    while lives(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)  # noqa: TID251 - another process: there is nothing to wait on
+    assert not lives(pid), complaint

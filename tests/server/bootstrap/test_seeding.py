@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import httpx2
@@ -15,6 +15,7 @@ from tests.server.conftest import client_for
 from bolti_server.bootstrap import seeding
 from bolti_server.bootstrap.seeding import AGENT_NAME, Seeded, seed
 from bolti_server.simulated.conversation import small_talk
+from bolti_server.simulated.phone import PhoneDown
 from bolti_server.simulated.rules import Rules
 from bolti_server.worker_api.messages import LlmRule, RuleTool
 from bolti_server.world import World
@@ -163,7 +164,7 @@ class ScriptedAgent:
         self.called: list[str] = []
         self.has_hung_up = False
 
-    async def hear_turn(self, *, patience_ms: int) -> str | None:
+    async def wait_for_agent(self, *, patience_ms: int) -> str | None:
         said = self._says.pop(0) if self._says else None
         if said is not None:
             self.lines.append(f"agent: {said}")
@@ -175,8 +176,20 @@ class ScriptedAgent:
     async def wait(self, ms: int) -> None:
         pass
 
-    def press(self, digits: str) -> None:
+    async def press(self, keys: str) -> None:
         pass
+
+    async def keys(self, *, patience_ms: int) -> str:
+        return ""
+
+    async def noise(self, level: float, ms: int | None = None) -> None:
+        pass
+
+    async def beep(self, ms: int = 0) -> None:
+        pass
+
+    async def hang_up(self) -> NoReturn:
+        raise PhoneDown
 
     async def say(self, text: str) -> None:
         if self.has_hung_up:

@@ -96,7 +96,9 @@ async def test_a_slow_first_agent_is_fenced_by_the_second(
     assert (await first.send([late])).status_code == 409
     assert (await first.intent()).status_code == 409
     assert (await first.spec()).status_code == 409
-    assert (await first.put_recording()).status_code == 409
+    assert (await first.put_recording()).status_code == 200, (
+        "what it recorded is a part like others"
+    )
     assert (await first.tool("t1", "anything")).status_code == 409
     assert (await beat(world, first)).is_over
     assert (await second.intent()).json() == {"answer": "send"}

@@ -112,6 +112,8 @@ async def test_the_record_of_a_call_that_ended_tells_all_of_it(
         "end_to_end_p50_ms": 649,
         "end_to_end_p95_ms": 712,
         "first_audio_ms": 240,
+        "heard_p50_ms": None,
+        "heard_p95_ms": None,
     }
     assert [each["index"] for each in record["transcript"]] == [0, 1, 2, 3]
     assert record["transcript"][2]["tool_calls"][0]["result"] == {"slots": ["10:00"]}

@@ -73,6 +73,8 @@ async def test_the_spec_says_all_that_an_agent_needs_with_variables_resolved(
         "from_number": "+12025550199",
         "to_number": "+12025550100",
         "scenario": None,
+        "script": None,
+        "is_text": False,
     }
     assert spec["stt"]["final_delay_ms"] == 40
     assert spec["llm"]["rules"] == [

@@ -57,6 +57,7 @@ def _complaints(response: httpx2.Response, media_type: str) -> Iterator[str]:
     answer = resolved(answers[status])
     if status[0] == "2":
         yield from _headers(answer, response)
+    yield from _limits(operation, response)
     content = answer.get("content", {})
     if not content:
         if media_type not in _STREAMS and response.content:
@@ -76,6 +77,20 @@ def _headers(answer: Mapping[str, Any], response: httpx2.Response) -> Iterator[s
     for name in answer.get("headers", {}):
         if name in ("RateLimit", "RateLimit-Policy", "Location") and name not in response.headers:
             yield f"no {name}"
+
+
+def _limits(operation: Mapping[str, Any], response: httpx2.Response) -> Iterator[str]:
+    """Whoever's key is known learns with every answer what is left of its limit."""
+    if "ratelimit-policy" not in response.headers:
+        yield "no RateLimit-Policy"
+    has_key = operation.get("security") != [] and "authorization" in response.request.headers
+    if (
+        has_key
+        and response.status_code < 500
+        and response.status_code != 401
+        and "ratelimit" not in response.headers
+    ):
+        yield "no RateLimit"
 
 
 def _problem(response: httpx2.Response) -> Iterator[str]:

@@ -22,9 +22,12 @@ PREFIXES = {
     "number_id": "num",
     "agent_phone_number_id": "apn",
     "conversation_id": "conv",
+    "do_not_call_entry_id": "dnc",
     "webhook_endpoint_id": "whep",
     "webhook_delivery_id": "whdel",
 }
+# Path parameters that number something within its owner: no id of their own, and nobody else's.
+NUMBERED = {"version": "1"}
 
 
 @attrs.frozen
@@ -48,7 +51,8 @@ def asked(operation: Operation, workspace_id: str, ids: Mapping[str, str]) -> As
     path = operation.path.replace("{workspace_id}", workspace_id)
     for name in operation.path_patterns:
         if name != "workspace_id":
-            path = path.replace("{" + name + "}", ids.get(name) or new_id(PREFIXES[name]))
+            made_up = NUMBERED.get(name) or new_id(PREFIXES[name])
+            path = path.replace("{" + name + "}", ids.get(name) or made_up)
     return Asked(operation, path, _example(operation))
 
 
@@ -90,6 +94,7 @@ async def furnish(world: World, client: httpx2.AsyncClient, workspace_id: str) -
         "number_id": numbers.json()["data"][0]["id"],
         "agent_phone_number_id": desk.agent_phone_number_id,
         "conversation_id": conversation_id,
+        "do_not_call_entry_id": await made("do-not-call", phone_number="+12025550117"),
         "webhook_endpoint_id": endpoint_id,
         "webhook_delivery_id": deliveries.json()["data"][0]["id"],
     }

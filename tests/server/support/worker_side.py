@@ -81,10 +81,13 @@ class Leased:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def put_recording(self, content: bytes = OGG) -> httpx2.Response:
+    async def put_recording(
+        self, content: bytes = OGG, *, age_ms: int | None = None
+    ) -> httpx2.Response:
+        params = {"epoch": self.epoch} | ({} if age_ms is None else {"age_ms": age_ms})
         return await self.http.put(
             f"{self.path}/recording",
-            params={"epoch": self.epoch},
+            params=params,
             content=content,
             headers=self.headers,
         )
@@ -128,7 +131,10 @@ class ScriptedWorker:
     async def claim_all(self, *, capacity: int) -> list[Leased]:
         answer = await self.ask(capacity=capacity)
         assert answer.status_code == 200, answer.text
-        return [Leased(http=self.http, **claimed) for claimed in answer.json()["claimed"]]
+        return [
+            Leased(self.http, claimed["conversation_id"], claimed["epoch"], claimed["token"])
+            for claimed in answer.json()["claimed"]
+        ]
 
 
 def turn(index: int, role: str = "agent", text: str = "Hello.", **more: Any) -> dict[str, Any]:

@@ -268,7 +268,10 @@ async def test_a_result_that_comes_after_the_try_was_given_up_changes_nothing(
         assert not await delivery_queries.record_failure(
             tx, home.workspace_id, slow, attempt, wait_seconds=None
         )
-        assert await delivery_queries.record_success(tx, home.workspace_id, quick, attempt)
+        recorded = await delivery_queries.record_successes(
+            tx, home.workspace_id, [quick], [attempt]
+        )
+        assert recorded == {quick.id}
     [delivery] = await deliveries(client, made["id"])
     assert (delivery["status"], len(delivery["attempts"])) == ("delivered", 2)
 

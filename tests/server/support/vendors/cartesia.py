@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from aiohttp import WSMsgType, web
-from tests.server.support.vendors.server import Seen, Vendor
+from tests.server.support.vendors.server import Seen, Vendor, drop
 
 from bolti_server.simulated.modem import encode
 from bolti_server.simulated.sound import RATE
@@ -52,10 +52,12 @@ class Cartesia(Vendor):
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         self.note(request)
+        await self.hang_if_broken()
         if denied := self._denied(request):
             return denied
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        self._live.add(socket)
         contexts: dict[str, asyncio.Queue[dict[str, Any]]] = {}
         async with asyncio.TaskGroup() as speaking:
             async for message in socket:
@@ -68,6 +70,7 @@ class Cartesia(Vendor):
                     contexts[context_id] = asyncio.Queue()
                     speaking.create_task(self._speak(socket, context_id, contexts[context_id]))
                 contexts[context_id].put_nowait(wanted)
+            self._live.discard(socket)
             for context in contexts.values():
                 context.put_nowait({"transcript": "", "continue": False})
         return socket
@@ -81,20 +84,29 @@ class Cartesia(Vendor):
                 status = 200 if done else 206
                 await socket.send_str(json.dumps({**head, "status_code": status, **members}))
 
-        position = 0.0
+        position, pieces = 0.0, 0
         while True:
             wanted = await texts.get()
             text = wanted["transcript"].strip()
             if text:
                 assert wanted["voice"] == {"mode": "id", "id": VOICE}
                 assert wanted["output_format"]["sample_rate"] == SAMPLE_RATE
-                self.spoken.append(text)
                 pcm = _tones(text)
                 await say("timestamps", word_timestamps=_timestamps(text, position, pcm))
                 position += len(pcm) / 2 / SAMPLE_RATE
+                if self.has_come_to("error", pieces):
+                    await say("error", done=True, error="Internal server error: it broke")
+                    return
                 for start in range(0, len(pcm), CHUNK_BYTES):
+                    if self.has_come_to("stall", pieces):
+                        return
+                    if self.has_come_to("cut", pieces):
+                        drop(socket)
+                        return
+                    pieces += 1
                     data = base64.b64encode(pcm[start : start + CHUNK_BYTES]).decode()
                     await say("chunk", data=data, step_time=1.0)
+                self.spoken.append(text)
             if not wanted.get("continue"):
                 await say("done", done=True)
                 return

@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 from aiohttp import WSMsgType, web
-from tests.server.support.vendors.server import Vendor
+from tests.server.support.vendors.server import Vendor, drop
 
 from bolti_server.simulated.modem import Decoder
 
@@ -39,6 +39,7 @@ class Deepgram(Vendor):
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         self.note(request)
+        await self.hang_if_broken()
         if denied := self._denied(request):
             return denied
         assert request.query["encoding"] == "linear16"
@@ -46,6 +47,7 @@ class Deepgram(Vendor):
         socket = web.WebSocketResponse()
         socket.headers["dg-request-id"] = _id()
         await socket.prepare(request)
+        self._live.add(socket)
         listening = _Listening(socket, request.query["model"])
         while True:
             try:
@@ -55,7 +57,12 @@ class Deepgram(Vendor):
                 break
             if message.type == WSMsgType.BINARY:
                 self.audio_bytes += len(message.data)
+                if self.has_come_to("stall", 0):
+                    continue
                 await listening.hear(message.data)
+                if listening.has_heard_words and self.has_come_to("cut", 0):
+                    drop(socket)
+                    break
             elif message.type == WSMsgType.TEXT:
                 kind = json.loads(message.data)["type"]
                 self.messages.append(kind)
@@ -64,6 +71,7 @@ class Deepgram(Vendor):
                     break
             else:
                 break
+        self._live.discard(socket)
         return socket
 
 
@@ -77,6 +85,11 @@ class _Listening:
         self._heard_seconds = 0.0
         self._began_seconds = 0.0
         self._interim = ""
+
+    @property
+    def has_heard_words(self) -> bool:
+        """Whether there are words of which it has told nothing final yet."""
+        return bool(self._interim)
 
     async def hear(self, pcm: bytes) -> None:
         self._heard_seconds += len(pcm) / 2 / 16000

@@ -5,20 +5,30 @@ Source: `vendor/MODELS-README.md` and the counterparts in `spikes/models`, whose
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from tests.server.support.vendors.server import Vendor
+from tests.server.support.vendors.server import Vendor, drop
 
 Answer = str | tuple[str, dict[str, Any]]
 MODELS = ("gpt-4.1", "gpt-4.1-mini")
 _ERRORS = {
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
     404: ("invalid_request_error", "model_not_found", "The model does not exist."),
+    429: ("requests", "rate_limit_exceeded", "Rate limit reached."),
     500: ("server_error", None, "The server had an error while processing your request."),
+}
+_ERROR_EVENT = {
+    "error": {
+        "message": "The server had an error",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
 }
 
 
@@ -56,6 +66,7 @@ class OpenAI(Vendor):
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.note(request, body)
+        await self.hang_if_broken()
         if denied := self._denied(request):
             return denied
         if body["model"] not in MODELS:
@@ -64,7 +75,18 @@ class OpenAI(Vendor):
         assert body["stream_options"] == {"include_usage": True}
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
-        for chunk in _chunks(body, self._answer(body["messages"])):
+        while self.fault is not None and self.fault.kind == "comments":
+            await response.write(b": still here\n\n")
+            await asyncio.sleep(0.5)
+        for index, chunk in enumerate(_chunks(body, self._answer(body["messages"]))):
+            if self.has_come_to("stall", index):
+                await asyncio.Event().wait()
+            if self.has_come_to("cut", index):
+                drop(response)
+                return response
+            if self.has_come_to("error", index):
+                await response.write(b"data: " + json.dumps(_ERROR_EVENT).encode() + b"\n\n")
+                return response
             await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         await response.write(b"data: [DONE]\n\n")
         return response

@@ -1,0 +1,112 @@
+"""What the server does for the built-in tools: it schedules callbacks, and says whom a call may be handed to.
+
+Rules: a callback is a scheduled call like any other, through the same gate; its booking and the tool's result commit
+together, so a repeated tool call books nothing twice. A model chooses a transfer target by name and never sees a number;
+which number that is, and whether it may be dialed, is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bolti_server.agents.reading import AgentForCall
+from bolti_server.base.db import Tx, decode_json
+from bolti_server.base.errors import Refusal
+from bolti_server.calls import do_not_call
+from bolti_server.calls import do_not_call_queries as queries
+from bolti_server.calls.checking import scheduled_instant
+from bolti_server.calls.placing import Asking, place_outbound_call
+from bolti_server.calls.requests import wanted_of
+from bolti_server.calls.worker_queries import LiveCall
+from bolti_server.contract.structs import OutboundCallRequest, Simulation, SimulationLine
+from bolti_server.numbers.reading import destination_refusal, outbound_binding
+
+NAMES = frozenset({"schedule_callback", "transfer_call"})
+MOST_REASON_CHARACTERS = 500
+
+
+def is_built_in(agent: AgentForCall, name: str) -> bool:
+    """Whether the agent has it, and the server does it."""
+    return name in NAMES and name in agent.configuration.built_in_tools
+
+
+async def answer(
+    tx: Tx, call: LiveCall, agent: AgentForCall, name: str, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The tool's result. Raises Refusal, whose words are for the model; then the transaction is rolled back."""
+    if name == "schedule_callback":
+        return await _schedule_callback(tx, call, agent, arguments)
+    return await _transfer_call(tx, call, agent, arguments)
+
+
+async def _schedule_callback(
+    tx: Tx, call: LiveCall, agent: AgentForCall, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    number, at = do_not_call.callee_of(call), arguments.get("at")
+    if number is None or not isinstance(at, str):
+        raise Refusal(400, "validation_failed", "at: Is a date and a time, as 2026-11-26T10:00.")
+    zone = agent.configuration.timezone
+    variables: dict[str, Any] = decode_json(call.variable_values)
+    reason = arguments.get("reason")
+    if isinstance(reason, str) and reason.strip():
+        variables["callback_reason"] = reason.strip()[:MOST_REASON_CHARACTERS]
+    wanted = wanted_of(
+        OutboundCallRequest(
+            to_number=number,
+            agent_phone_number_id=await queries.find_number_of_call(tx, call.workspace_id, call.id),
+            variable_values=variables,
+            scheduled_at=at.strip(),
+            timezone=zone,
+            simulation=Simulation(line=SimulationLine.text) if call.line == "text" else None,
+        )
+    )
+    instant = scheduled_instant(wanted, call.now)
+    if isinstance(instant, Refusal):
+        words = instant.detail.removeprefix("scheduled_at: ")
+        raise Refusal(instant.status, instant.code, f"at: {words}")
+    asking = Asking(call.workspace_id, call.organization_id, call.agent_id)
+    placed = await place_outbound_call(tx, asking, wanted)
+    assert isinstance(instant, datetime), "a wanted call with an instant is scheduled or refused"
+    return {
+        "scheduled_for": _in_words(instant, zone),
+        "scheduled_call_id": placed.scheduled_call_id,
+        "conversation_id": placed.conversation_id,
+    }
+
+
+async def _transfer_call(
+    tx: Tx, call: LiveCall, agent: AgentForCall, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    targets = {each.name: each.phone_number for each in agent.configuration.transfer_targets}
+    number = targets.get(str(arguments.get("target")))
+    if number is None:
+        known = ", ".join(targets)
+        raise Refusal(
+            400, "validation_failed", f"There is no such target. The targets are: {known}."
+        )
+    if number == do_not_call.callee_of(call):
+        raise Refusal(400, "validation_failed", "That is the person you are talking to.")
+    binding = await outbound_binding(
+        tx,
+        call.workspace_id,
+        call.agent_id,
+        await queries.find_number_of_call(tx, call.workspace_id, call.id),
+    )
+    if isinstance(binding, Refusal):
+        raise binding
+    for refusal in (
+        destination_refusal(binding, number),
+        await do_not_call.refusal(tx, call.workspace_id, number),
+    ):
+        if refusal is not None:
+            raise refusal
+    return {"to_number": number}
+
+
+def _in_words(instant: datetime, zone: str) -> str:
+    """As it can be read aloud: Thursday, 26 November 2026 at 10:00 (Asia/Kolkata)."""
+    local = instant.astimezone(ZoneInfo(zone))
+    return f"{local:%A}, {local.day} {local:%B %Y} at {local:%H:%M} ({zone})"
