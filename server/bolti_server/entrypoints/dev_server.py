@@ -7,6 +7,7 @@ that the next start can't pick up: PostgreSQL lives in a session of its own, and
 from __future__ import annotations
 
 import asyncio
+import importlib
 import signal
 import socket
 from concurrent.futures import Future
@@ -16,7 +17,6 @@ import attrs
 import uvloop
 from rich.console import Console
 
-from bolti._profile import write_profile
 from bolti_server.base.embedded import EmbeddedPostgres
 from bolti_server.base.settings import Settings
 from bolti_server.bootstrap.local import DataDirectory
@@ -67,13 +67,13 @@ async def _dev(
         if starting is not None:
             dsn = await asyncio.wrap_future(starting)
             settings = settings.model_copy(update={"database_url": dsn})
-        await worker.start()  # not before: its imports take a core for seconds, which initdb needs
         async with AsyncExitStack() as stack:
             with database_complaints():
                 await migrate(settings.database_url or "")
                 world = await stack.enter_async_context(open_world(settings))
                 seeded = await seed(world, directory.path / "seed.json")
             async with HttpServer(build_app(world), listener):
+                await worker.start()  # not before: its imports take a core for seconds
                 state = {"base_url": settings.public_url, **attrs.asdict(seeded)}
                 directory.write_state({**state, "worker_pid": worker.pid})
                 _announce(directory, settings, seeded, writes_profile=writes_profile)
@@ -145,7 +145,8 @@ def _announce(
     client = f'Bolti(api_key="{seeded.api_key}", base_url="{settings.public_url}")'
     if writes_profile:
         client = "Bolti()"
-        profile = write_profile(
+        # The client costs a third of a second to import: by now the API answers.
+        profile = importlib.import_module("bolti._profile").write_profile(
             base_url=settings.public_url, api_key=seeded.api_key, workspace_id=seeded.workspace_id
         )
         console.print(f"Profile      {profile}   (so `Bolti()` needs no settings)")
