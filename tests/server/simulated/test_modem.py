@@ -38,11 +38,11 @@ def noise_of_20_db(samples: Samples) -> Samples:
     return samples + np.random.default_rng(1).normal(0, 0.4 / 1.414 / 10, len(samples))
 
 
-def opus_at_12_kbit(samples: Samples) -> Samples:
+def opus_at_24_kbit(samples: Samples) -> Samples:
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=48_000)
-        stream.bit_rate, stream.layout = 12_000, "mono"
+        stream.bit_rate, stream.layout = 24_000, "mono"
         frame = av.AudioFrame.from_ndarray(
             np.frombuffer(to_pcm(samples), dtype="<i2").reshape(1, -1), "s16", "mono"
         )
@@ -66,7 +66,7 @@ def read(pcm: bytes, piece: int = 640) -> list[str]:
     return [text for at in range(0, len(pcm), piece) for text in decoder.push(pcm[at : at + piece])]
 
 
-@pytest.mark.parametrize("channel", [as_it_is, mu_law_at_8_khz, noise_of_20_db, opus_at_12_kbit])
+@pytest.mark.parametrize("channel", [as_it_is, mu_law_at_8_khz, noise_of_20_db, opus_at_24_kbit])
 async def test_words_mixed_with_speech_survive_the_line(
     channel: Callable[[Samples], Samples],
 ) -> None:
