@@ -1,7 +1,8 @@
 """What happens before a route of the contract runs: key, ids in the path, rate, parameters, scope.
 
-Rule: 401 comes before 404, 404 before 400, 400 before 403; what is wrong with parameters and the missing scope are told
-together. An id that can't exist (wrong shape) answers like one that does not exist, and never reaches the database.
+Rule: 401 comes before 404, 404 before 400, 400 before 403; what is wrong with parameters, the missing scope and the wrong
+origin are told together. An id that can't exist (wrong shape) answers like one that does not exist, and never reaches the
+database.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bolti_server.base.errors import Fault, Refusal, combine, not_found
 from bolti_server.web.authentication import Authenticator, Caller
 from bolti_server.web.bodies import validation_failed
 from bolti_server.web.contract import Operation, load_contract
+from bolti_server.web.origins import origin_refusal
 from bolti_server.web.parameters import QUERY_KEY, header_faults, read_query
 from bolti_server.web.rate_limits import RateLimiter
 from bolti_server.web.recording_links import caller_of_link
@@ -56,6 +58,8 @@ class Admission:
             _check_path(operation, request.path_params, caller)
             if operation.scope is not None and operation.scope not in caller.scopes:
                 refusals.append(_insufficient(operation.scope))
+            if caller.kind == "public":
+                refusals += origin_refusal(caller.origins, request.headers.get("origin"))
         if faults:
             refusals.append(validation_failed(faults))
         if refusals:

@@ -7,7 +7,7 @@ revocation is effective everywhere within a second; what it said of an unknown k
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import attrs
 
@@ -27,6 +27,8 @@ class Caller:
     workspace_id: str
     organization_id: str
     scopes: frozenset[str]
+    kind: Literal["secret", "public"] = "secret"
+    origins: frozenset[str] = frozenset()  # of a public key: from where it works
 
 
 @attrs.frozen

@@ -48,6 +48,7 @@ class Operation:
     scope: str | None
     is_public: bool
     takes_signed_link: bool
+    has_cors: bool  # pages of a public key's origins may ask it
     takes_idempotency_key: bool
     path_patterns: Mapping[str, re.Pattern[str]]
     query: Mapping[str, Parameter]
@@ -108,6 +109,7 @@ def _operation(
         scope=entry["x-scope"],
         is_public=security == [],
         takes_signed_link={"recordingSignature": []} in security,
+        has_cors=entry.get("x-cors", False),
         takes_idempotency_key="Idempotency-Key" in headers,
         path_patterns={
             each["name"]: re.compile(_resolved(document, each["schema"])["pattern"])

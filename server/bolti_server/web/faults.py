@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 
 from bolti_server.base.errors import Fault
+from bolti_server.web.pattern_words import words_for
 
 MOST_FAULTS = 100
 PHONE_NUMBER = "invalid_phone_number"
@@ -38,7 +39,13 @@ def faults_of(validator: jsonschema_rs.Validator, value: object) -> list[Fault]:
         found.setdefault((fault.pointer, fault.code), fault)
         if len(found) == MOST_FAULTS:
             break
-    return list(found.values())
+    # An empty text that has no pattern either is one mistake.
+    lengths = {pointer for pointer, code in found if code in ("too_short", "too_long")}
+    return [
+        fault
+        for (pointer, code), fault in found.items()
+        if code != "invalid_format" or pointer not in lengths
+    ]
 
 
 def pointer_of(path: Iterable[str | int]) -> str:
@@ -106,13 +113,13 @@ def _told(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
             )
             return "not_allowed", f"Expected one of: {shown}{more}."
         case "pattern":
-            return "invalid_format", f"Expected a text that matches {kind.pattern}"
+            return "invalid_format", f"Expected {words_for(kind.pattern)}."
         case "format":
             return "invalid_format", _FORMATS.get(kind.format, f"Expected a {kind.format}.")
         case "minLength" | "minItems" | "minProperties":
-            return "too_short", f"Needs at least {kind.limit}{_UNITS[kind.name]}."
+            return "too_short", f"Needs at least {_counted(kind.limit, _UNITS[kind.name])}."
         case "maxLength" | "maxItems" | "maxProperties":
-            return "too_long", f"May have at most {kind.limit}{_UNITS[kind.name]}."
+            return "too_long", f"May have at most {_counted(kind.limit, _UNITS[kind.name])}."
         case "minimum" | "exclusiveMinimum":
             return "too_small", f"Must be {_BOUNDS[kind.name]} {kind.limit}."
         case "maximum" | "exclusiveMaximum":
@@ -126,12 +133,12 @@ def _told(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
 
 
 _UNITS = {
-    "minLength": " characters",
-    "maxLength": " characters",
-    "minItems": " entries",
-    "maxItems": " entries",
-    "minProperties": " fields",
-    "maxProperties": " fields",
+    "minLength": ("character", "characters"),
+    "maxLength": ("character", "characters"),
+    "minItems": ("entry", "entries"),
+    "maxItems": ("entry", "entries"),
+    "minProperties": ("field", "fields"),
+    "maxProperties": ("field", "fields"),
 }
 _BOUNDS = {
     "minimum": "at least",
@@ -139,6 +146,10 @@ _BOUNDS = {
     "maximum": "at most",
     "exclusiveMaximum": "less than",
 }
+
+
+def _counted(count: int, names: tuple[str, str]) -> str:
+    return f"{count:,} {names[count != 1]}"
 
 
 def _null_last(name: str) -> tuple[bool, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.server.conftest import Home
 from tools.fuzz import PHASES, Counted, is_phase_run, run_round
+from tools.fuzz_hooks import is_about_more_than_shape
 
 from bolti_server.bootstrap.web import build_app
 from bolti_server.entrypoints.serve import HttpServer
@@ -49,3 +50,12 @@ def test_a_phase_that_was_skipped_is_noticed() -> None:
     assert not is_phase_run("Test Phases:\n  ⏭  Stateful (disabled)\n", "stateful")
     assert not is_phase_run("Test Phases:\n  ⏭  Stateful (skipped)\n", "stateful")
     assert not is_phase_run("", "stateful")
+
+
+def test_a_refusal_of_a_shape_that_the_contract_allows_is_a_finding() -> None:
+    shape = {"pointer": "/name", "detail": "Needs at least 1 character.", "code": "too_short"}
+    deeper = {"pointer": "/tool_ids/0", "detail": "There is no tool 'x'.", "code": "not_found"}
+    assert not is_about_more_than_shape(400, {"code": "validation_failed", "errors": [shape]})
+    assert not is_about_more_than_shape(400, {"code": "malformed_json", "errors": []})
+    assert is_about_more_than_shape(400, {"code": "validation_failed", "errors": [shape, deeper]})
+    assert is_about_more_than_shape(422, {"code": "idempotency_mismatch", "errors": []})

@@ -39,6 +39,21 @@ async def test_a_repeated_request_gets_the_first_answer_again(
     assert await count(world) == 1
 
 
+async def test_a_replayed_answer_names_what_was_deleted_since_and_makes_nothing_new(
+    client: httpx2.AsyncClient,
+) -> None:
+    path = "/workspaces/current/webhook-endpoints"
+    body = {"url": "https://example.com/bolti", "event_types": ["test.ping"]}
+    first = await client.post(path, json=body, headers={"Idempotency-Key": "k1"})
+    gone = f"{path}/{first.json()['id']}"
+    assert (await client.delete(gone)).status_code == 204
+    again = await client.post(path, json=body, headers={"Idempotency-Key": "k1"})
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (await client.get(gone)).status_code == 404
+    assert (await client.get(path)).json()["data"] == []
+
+
 async def test_without_a_key_each_request_counts(client: httpx2.AsyncClient, world: World) -> None:
     for _ in range(2):
         await client.post(KEYS, json={"name": "A program"})
