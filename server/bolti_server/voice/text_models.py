@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 import attrs
@@ -21,10 +22,11 @@ from bolti_server.simulated.rules import Rules
 from bolti_server.voice.fallback import Vendors
 from bolti_server.voice.llm_chain import LlmChain
 from bolti_server.voice.models import Models
-from bolti_server.worker_api.messages import CallSpec, ToolSpec
+from bolti_server.voice.usage import Usage
+from bolti_server.worker_api.messages import CallSpec, ToolSpec, UsageReport
 
 _LETTERS_PER_TOKEN = 4  # as simulated.llm counts
-_BUILT_IN = frozenset({"cut_call", "send_dtmf", "schedule_callback"})
+_BUILT_IN = frozenset({"cut_call", "send_dtmf", "transfer_call", "schedule_callback"})
 
 
 @attrs.frozen
@@ -35,24 +37,26 @@ class ToolCall:
 
 
 @attrs.frozen
+class Failure:
+    """No answer, or only the beginning of one. `is_hopeless`: asking again is no use."""
+
+    detail: str
+    is_hopeless: bool
+
+
+@attrs.frozen
 class Reply:
-    """What the model wants said, and the tools that it calls meanwhile."""
+    """What the model wants said, and the tools that it calls meanwhile. `first_token_ms` is where it failed, where no token
+    came."""
 
     words: str
     calls: tuple[ToolCall, ...]
     first_token_ms: int
-
-
-@attrs.define
-class Tokens:
-    read: int = 0
-    written: int = 0
+    failure: Failure | None = None
 
 
 class TextModel(Protocol):
     """It is told what was said, in order, and asked for the agent's next words."""
-
-    tokens: Tokens
 
     def heard(self, text: str) -> None: ...
 
@@ -62,8 +66,10 @@ class TextModel(Protocol):
         """A tool has answered."""
         ...
 
-    async def reply(self) -> Reply:
-        """Raises what the vendor's plugin raises, TimeoutError among it."""
+    async def reply(self) -> Reply: ...
+
+    def usage(self) -> list[UsageReport]:
+        """Of the call so far, an entry for each model that was used."""
         ...
 
 
@@ -77,7 +83,7 @@ class RuleModel:
             raise ModelUnavailable(
                 f"The rules of the simulated LLM can't be used: {problem}"
             ) from problem
-        self.tokens = Tokens()
+        self._usage = UsageReport(component="llm", provider="simulated", model="simulated")
         self._first_token_ms = spec.llm.first_token_delay_ms
         self._tools = frozenset(tool.name for tool in usable(spec.tools))
         self._letters = len(spec.instructions)
@@ -97,19 +103,26 @@ class RuleModel:
     async def reply(self) -> Reply:
         answer = self._rules.answer(self._heard, self._tools, has_result=self._has_result)
         written = len(answer.say or "") + len(answer.tool or "")
-        self.tokens.read += -(-self._letters // _LETTERS_PER_TOKEN)
-        self.tokens.written += -(-written // _LETTERS_PER_TOKEN)
+        self._usage = msgspec.structs.replace(
+            self._usage,
+            input_tokens=self._usage.input_tokens + -(-self._letters // _LETTERS_PER_TOKEN),
+            output_tokens=self._usage.output_tokens + -(-written // _LETTERS_PER_TOKEN),
+        )
         calls: tuple[ToolCall, ...] = ()
         if answer.tool is not None:
             calls = (ToolCall(_new_id(), answer.tool, dict(answer.arguments)),)
         return Reply(answer.say or "", calls, self._first_token_ms)
+
+    def usage(self) -> list[UsageReport]:
+        return [self._usage] if self._usage.input_tokens or self._usage.output_tokens else []
 
 
 class VendorModel:
     """Any language model that LiveKit has a plugin for, the agent's fallbacks behind it."""
 
     def __init__(self, spec: CallSpec, vendors: Vendors[llm.LLM[Any]]) -> None:
-        self.tokens = Tokens()
+        self._vendors = vendors
+        self._usage = Usage(vendors)
         self._chain = LlmChain(vendors)
         self._tools: list[llm.Tool] = [_seen(tool) for tool in usable(spec.tools)]
         self._history = llm.ChatContext.empty()
@@ -137,21 +150,29 @@ class VendorModel:
         first_token_ms: int | None = None
         words: list[str] = []
         calls: list[ToolCall] = []
-        async for chunk in self._chain.answer(self._history.copy(), self._tools):
-            if chunk.usage is not None:
-                self.tokens.read += chunk.usage.prompt_tokens
-                self.tokens.written += chunk.usage.completion_tokens
-            if chunk.delta is None:
-                continue
-            if first_token_ms is None:
-                first_token_ms = round((time.monotonic() - began) * 1000)
-            words.append(chunk.delta.content or "")
-            calls += [_called(each) for each in chunk.delta.tool_calls]
-        return Reply("".join(words).strip(), tuple(calls), first_token_ms or 0)
+        failure: Failure | None = None
+        try:
+            async with aclosing(self._chain.answer(self._history.copy(), self._tools)) as answer:
+                async for chunk in answer:
+                    if chunk.delta is None:
+                        continue
+                    if first_token_ms is None and chunk.has_response():
+                        first_token_ms = _ms_since(began)
+                    words.append(chunk.delta.content or "")
+                    calls += [_called(each) for each in chunk.delta.tool_calls]
+        except Exception as error:  # noqa: BLE001 - the edge to a vendor's plugin, which may raise anything
+            is_hopeless = self._vendors.is_hopeless_after(error)
+            failure = Failure(self._vendors.complaint(error), is_hopeless)
+        if first_token_ms is None:
+            first_token_ms = _ms_since(began)
+        return Reply("".join(words).strip(), tuple(calls), first_token_ms, failure)
+
+    def usage(self) -> list[UsageReport]:
+        return self._usage.report()
 
 
 def usable(tools: Sequence[ToolSpec]) -> list[ToolSpec]:
-    """Those that a text line can do: it has nobody to hand a call over to."""
+    """Without the built-in ones that this version does not know: the model can't call what it does not see."""
     return [tool for tool in tools if not tool.is_built_in or tool.name in _BUILT_IN]
 
 
@@ -178,6 +199,10 @@ def _seen(spec: ToolSpec) -> llm.Tool:
 
     schema = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
     return function_tool(never, raw_schema=schema)
+
+
+def _ms_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
 
 
 def _new_id() -> str:

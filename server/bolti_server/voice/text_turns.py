@@ -20,6 +20,7 @@ class TextTurns:
             None  # the callee's turn that the agent has not answered yet
         )
         self._first_token_ms = 0
+        self._is_answer = False
         self._reported: Speech | None = None
 
     def user_said(self, speech: Speech) -> None:
@@ -63,6 +64,10 @@ class TextTurns:
         self._tool_calls.append(call)
         self._server.report("tool_call", tool_call=call)
 
+    def agent_speaks(self, *, is_answer: bool) -> None:
+        """What it says now; `is_answer`: the model's answer to the callee, not words of ours."""
+        self._is_answer = is_answer
+
     def agent_said(self, speech: Speech) -> None:
         """As far as it was heard; safe to repeat."""
         if speech is self._reported or not speech.text:
@@ -70,7 +75,8 @@ class TextTurns:
         self._reported = speech
         tool_calls, self._tool_calls = self._tool_calls, []
         self._report("agent", speech, latency=self._latency(speech), tool_calls=tool_calls)
-        self._answering = None
+        if self._is_answer:
+            self._answering = None
 
     def finish(self) -> None:
         """The call is over: what the agent did not get to answer, and tool calls that no words followed."""
@@ -83,7 +89,7 @@ class TextTurns:
             self._report("agent", Speech("", now, now), tool_calls=self._tool_calls)
 
     def _latency(self, speech: Speech) -> TurnLatency | None:
-        if self._answering is None:
+        if self._answering is None or not self._is_answer:
             return None
         waited_ms = max(self._spec.turn.endpointing_min_delay_ms, self._spec.stt.final_delay_ms)
         return TurnLatency(

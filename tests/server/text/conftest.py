@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.server.support.voice_calls import Stage
 
-from bolti_server.bootstrap.worker import build_models, warm
+from bolti_server.bootstrap.call_models import build_models, warm
 from bolti_server.simulated.models import start_voices, stop_voices
 
 

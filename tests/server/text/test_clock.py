@@ -98,3 +98,29 @@ async def test_a_stopped_clock_lets_nothing_happen_any_more() -> None:
     assert (clock.now_ms, happened, task.done()) == (10, [], False)
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_of_two_things_at_one_instant_the_one_asked_for_first_comes_first() -> None:
+    clock = VirtualClock()
+    seen: list[str] = []
+    for name in ("first", "second", "third"):
+        clock.at(10, lambda name=name: seen.append(name))  # type: ignore[misc]
+    await clock.sleep(20)
+    assert seen == ["first", "second", "third"]
+
+
+async def test_what_is_taken_back_does_not_happen() -> None:
+    clock = VirtualClock()
+    seen: list[str] = []
+    clock.at(10, lambda: seen.append("never")).cancel()
+    await clock.sleep(20)
+    assert seen == []
+
+
+async def test_what_is_asked_for_too_late_happens_now_and_time_does_not_go_back() -> None:
+    clock = VirtualClock()
+    seen: list[int] = []
+    await clock.sleep(100)
+    clock.at(50, lambda: seen.append(clock.now_ms))
+    await clock.sleep(10)
+    assert (seen, clock.now_ms) == ([100], 110)

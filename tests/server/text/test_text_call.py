@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tests.server.support.call_server import RecordingServer
 from tests.server.support.call_specs import CHECK_DAY, CUT_CALL, HANG_UP, call_spec, rules
-from tests.server.support.text_calls import by_text
+from tests.server.support.text_calls import Scripted, by_text
 
 from bolti_server.models.unavailable import ModelUnavailable
 from bolti_server.simulated.text.pace import spoken_ms, words_in
-from bolti_server.voice import text_call
+from bolti_server.voice.session import MAX_TOOL_STEPS
 from bolti_server.voice.text_call import run_text_call
-from bolti_server.voice.text_models import Reply, RuleModel, TextModel, Tokens, ToolCall
+from bolti_server.voice.text_models import Failure, Reply, RuleModel, TextModel, ToolCall
 from bolti_server.worker_api.messages import (
     Command,
     LlmRule,
@@ -28,35 +28,12 @@ SILENT, TALKS_OVER = "+12025550109", "+12025550108"
 LONG = "This greeting is so long that somebody will talk over it before it is over, I am afraid."
 
 
-class Scripted:
-    """A model that does what each of `steps` says, in order; the last again and again."""
-
-    def __init__(self, *steps: Reply | Exception) -> None:
-        self.tokens = Tokens()
-        self.history: list[str] = []
-        self._steps = list(steps)
-
-    def heard(self, text: str) -> None:
-        self.history.append(f"heard {text}")
-
-    def said(self, text: str) -> None:
-        self.history.append(f"said {text}")
-
-    def answered(self, call: ToolCall, result: str, *, is_error: bool) -> None:
-        self.history.append(f"{call.name}: {result}")
-
-    async def reply(self) -> Reply:
-        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
-        if isinstance(step, Exception):
-            raise step
-        return step
-
-
 def test_words_take_time_and_a_part_of_it_holds_a_part_of_them() -> None:
     assert 400 <= spoken_ms("Hi.") < spoken_ms("Hi there, my friend.") < spoken_ms("Hi. " * 20)
     assert spoken_ms("Hello there my dear friend", speed=2.0) * 2 == pytest.approx(
         spoken_ms("Hello there my dear friend"), abs=2
     )
+    assert spoken_ms("1234") > 2 * spoken_ms("abcdefgh"), "numbers are read out"
     assert words_in("one two three", 0.0) == ""
     assert words_in("one two three", 0.6) == "one two"
     assert words_in("one two three", 1.0) == "one two three"
@@ -117,18 +94,20 @@ async def test_a_tool_takes_its_time_on_the_line_and_stands_in_the_turn_that_fol
     )
     server = await by_text(
         call_spec(llm=llm, tools=[CUT_CALL, CHECK_DAY]),
-        tool=lambda _name, _arguments: ToolAnswer(result="10:00", is_error=False, duration_ms=2500),
+        tool=lambda _name, _arguments: ToolAnswer(result="10:00", is_error=False, duration_ms=1500),
     )
     user, agent = server.turns[1:3]
     assert [each.name for each in agent.tool_calls] == ["check_day"]
-    assert agent.start_ms - user.end_ms == 300 + 2500
+    assert agent.start_ms - user.end_ms == 300 + 1500
     assert agent.latency is not None
-    assert agent.latency.end_to_end_ms == 2800
+    assert agent.latency.end_to_end_ms == 1800
 
 
 async def test_one_failure_of_the_model_is_asked_about_and_two_end_the_call() -> None:
     spec = call_spec()
-    server = await by_text(spec, model=Scripted(RuntimeError("down")))
+    server = await by_text(
+        spec, model=Scripted(Reply("", (), 0, Failure("down", is_hopeless=False)))
+    )
     assert [turn.text for turn in server.turns if turn.role == "agent"][1:] == [
         "Sorry, I did not get that. Could you say it again?",
         "I am sorry, I have a technical problem and have to end this call. Goodbye.",
@@ -170,7 +149,7 @@ async def test_a_model_that_calls_tools_for_ever_is_stopped() -> None:
     server = await by_text(spec, tool=check, model=model)
     assert server.end.code in ("max_duration", "silence_timeout", "remote_hangup")
     turns_of_callee = len([turn for turn in server.turns if turn.role == "user"])
-    assert calls <= turns_of_callee * (text_call.MAX_TOOL_STEPS + 1)
+    assert calls <= turns_of_callee * (MAX_TOOL_STEPS + 1)
 
 
 async def test_a_user_ends_a_call_that_takes_real_time() -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from litestar import Litestar
-from tests.server.conftest import BASE_URL, WORKER_TOKEN, Home
+from tests.server.conftest import Home
 from tests.server.support.calls_public import Desk, make_desk
-from tests.server.support.waiting import until
+from tests.server.support.whole_worker import ended, running
 
-from bolti_server.bootstrap.worker import Stopping, Worker, WorkerSettings, build_models
-from bolti_server.worker_api.client import WorkerClient
 from bolti_server.world import World
 
 AGENT: dict[str, Any] = {
@@ -38,38 +34,6 @@ TEXT = {"simulation": {"line": "text"}, "variable_values": {"name": "Asha"}}
 @pytest.fixture
 async def desk(world: World, client: httpx2.AsyncClient, home: Home) -> Desk:
     return await make_desk(world, client, home.workspace_id, **AGENT)
-
-
-@asynccontextmanager
-async def running(app: Litestar, folder: Path, **settings: Any) -> AsyncIterator[None]:
-    """A worker in this process, without its voices: text needs none."""
-    worker_settings = WorkerSettings(
-        internal_url=BASE_URL,
-        worker_token=WORKER_TOKEN,
-        data_dir=folder,
-        worker_drain_seconds=0.0,
-        **settings,
-    )
-    client = WorkerClient(BASE_URL, WORKER_TOKEN, httpx2.ASGITransport(app=app))
-    stopping = Stopping()
-    worker = Worker(worker_settings, client, build_models())
-    task = asyncio.create_task(worker.run(stopping))
-    try:
-        yield
-    finally:
-        stopping.stop(0.0)
-        await asyncio.wait_for(task, 30)
-        await client.aclose()
-
-
-async def ended(desk: Desk, conversation_id: str) -> dict[str, Any]:
-    async def look() -> dict[str, Any] | None:
-        conversation = await desk.conversation(conversation_id)
-        return conversation if conversation["hangup"] else None
-
-    found = await until(look, seconds=20, what="the end of the call")
-    assert found is not None
-    return found
 
 
 async def test_a_text_call_leaves_the_record_of_a_call_in_virtual_time(

@@ -9,18 +9,21 @@ recognized, at which word exactly somebody stops) is not pretended: docs/guides/
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
 from bolti_server.base.logging import get_logger
 from bolti_server.lines.line import DialFailed
 from bolti_server.simulated.callee_ear import END_OF_TURN_MS
-from bolti_server.simulated.callees import callee_of
-from bolti_server.simulated.phone import PhoneDown
+from bolti_server.simulated.callees import Callee, callee_of
+from bolti_server.simulated.phone import PAUSE, PhoneDown, key_ms
 from bolti_server.simulated.text.clock import Timer, VirtualClock
-from bolti_server.simulated.text.pace import spoken_ms, words_in
+from bolti_server.simulated.text.pace import spoken_ms, word_ends, words_in
 from bolti_server.simulated.text.phone import TextPhone
+from bolti_server.simulated.transfers import transfer_to
 from bolti_server.worker_api.messages import LineSpec, TurnSpec
 
 SETUP_MS = 50  # from dialing to the first sign of the other side, as on the audio line
@@ -55,8 +58,20 @@ class Speech:
         self.text, self.end_ms = heard, min(ms, self.end_ms)
 
 
+class Ear(Protocol):
+    """Who follows the callee's voice word by word, besides the agent, which hears turns. Instants are since the answer."""
+
+    is_listening: bool
+
+    def voice_began(self, at_ms: float) -> None: ...
+
+    def words(self, text: str, at_ms: float, *, is_final: bool) -> None: ...
+
+    def voice_ended(self, at_ms: float) -> None: ...
+
+
 class TextLine:
-    """`on_key` and `on_left` are set by who talks on the agent's side before `connect()`."""
+    """`ear` and the callbacks are set by who talks on the agent's side before `connect()`."""
 
     def __init__(
         self,
@@ -66,8 +81,9 @@ class TextLine:
         *,
         ring_timeout_seconds: int,
         agent_speed: float = 1.0,
+        callee: Callee | None = None,
     ) -> None:
-        self._callee = callee_of(line)
+        self._callee = callee_of(line) if callee is None else callee
         self._clock = clock
         self._turn = turn
         self._ring_timeout_seconds = ring_timeout_seconds
@@ -88,6 +104,10 @@ class TextLine:
         self.on_ringing: Callable[[], None] = lambda: None
         self.on_left: Callable[[str], None] = lambda _code: None
         self.on_key: Callable[[str], None] = lambda _key: None
+        self.on_beep: Callable[[int], None] = lambda _length_ms: None
+        self.ear: Ear | None = None
+        self.is_agent_stopped = False
+        self.transferred_to: str | None = None  # where the callee went by a transfer
         self.phone = TextPhone(self, clock)
 
     @property
@@ -115,8 +135,19 @@ class TextLine:
         self._answered_ms = self._clock.now_ms
         self._task = self._clock.spawn(self._run_callee(), name="text_callee")
 
-    async def say(self, text: str, *, may_be_interrupted: bool = True) -> Speech:
-        """The agent speaks; returns when it is said, or broken off because the callee talks over it."""
+    def stop_agent(self) -> None:
+        """What the agent's side is at (speaking, too) is over now, and so is all that it begins until `resume_agent`: it
+        has to look."""
+        self.is_agent_stopped = True
+        self._clock.look()
+
+    def resume_agent(self) -> None:
+        self.is_agent_stopped = False
+
+    async def say(
+        self, text: str, *, may_be_interrupted: bool = True, within_ms: int = LONGEST_MS
+    ) -> Speech:
+        """The agent speaks; returns when it is said, or broken off: the callee talks over it, or it takes too long."""
         speech = self._speech(text, may_be_interrupted, self._agent_speed)
         self._agent = self.latest = speech
         if self._turn_end is not None:
@@ -126,14 +157,15 @@ class TextLine:
         self._at(speech.end_ms, lambda: self._agent_is_quiet(speech))
         self._plan_interruption()
         self._clock.look()
-        await self._clock.until(lambda: speech.is_over, by_ms=LONGEST_MS)
+        await self.wait_for(lambda: speech.is_over, by_ms=self.now_ms + within_ms)
+        self._interrupt(speech)
         return speech
 
     async def listen(self, *, silence_ms: int) -> Speech | None:
         """The callee's turn when it is over (joined where it only paused); None after `silence_ms` of silence."""
-        while not self._is_turn_taken():
+        while not self._is_turn_taken() and not self.is_agent_stopped:
             quiet_since_ms = self._quiet_since_ms if self._talking is None else self._talking.end_ms
-            await self._until(self._is_turn_taken, by_ms=quiet_since_ms + silence_ms)
+            await self.wait_for(self._is_turn_taken, by_ms=quiet_since_ms + silence_ms)
             is_quiet = self._talking is None and self._quiet_since_ms == quiet_since_ms
             if not self._is_turn_taken() and is_quiet:
                 return None
@@ -143,16 +175,39 @@ class TextLine:
     def is_callee_speaking(self) -> bool:
         return self._talking is not None
 
+    @property
+    def is_callee_heard(self) -> bool:
+        """Whether it speaks, or has said something that nobody has taken yet."""
+        return self._talking is not None or bool(self._unanswered)
+
+    async def wait_for(self, is_over: Callable[[], bool], *, by_ms: int) -> bool:
+        """Whether it was over by then, or the agent was stopped."""
+        return await self._clock.until(
+            lambda: self.is_agent_stopped or is_over(), by_ms=self._answered_ms + by_ms
+        )
+
     async def pass_time(self, ms: int) -> None:
         """The agent thinks."""
         if ms > 0:
-            await self._clock.sleep(ms)
+            await self.wait_for(_never, by_ms=self.now_ms + ms)
         self._quiet_since_ms = self.now_ms
 
-    def press(self, keys: str) -> None:
-        """The agent presses keys at the callee's ear."""
-        self.phone.take_keys(keys)
-        self._clock.look()
+    async def press(self, keys: str) -> None:
+        """The agent presses keys at the callee's ear, one after another; `w` is a pause."""
+        for key in keys:
+            if key != PAUSE:
+                self.phone.take_key(key)
+                self._clock.look()
+            await self.pass_time(key_ms(key))
+
+    async def transfer(self, to_number: str) -> None:
+        """Connects the callee with whoever is at a number of the simulated network. Raises TransferFailed."""
+        outcome = transfer_to(to_number)
+        await self.pass_time(outcome.ring_ms)
+        if outcome.failure is not None:
+            raise attrs.evolve(outcome.failure)
+        self.transferred_to = to_number
+        await self.hangup()  # it talks with somebody else now
 
     def take_unanswered(self) -> Speech | None:
         """What the callee has said and nobody has taken yet, as one turn."""
@@ -162,16 +217,19 @@ class TextLine:
         text = " ".join(speech.text for speech in taken)
         return Speech(text, taken[0].start_ms, taken[-1].end_ms, is_over=True)
 
+    def silence_agent(self) -> Speech | None:
+        """What the agent was saying, as far as it was heard; None where it was silent."""
+        speech = self._agent
+        if speech is not None:
+            self._interrupt(speech)
+        return speech
+
     def break_off(self) -> Speech | None:
-        """The call ends now: what the agent was saying, as far as it was heard; None where it was silent."""
+        """The call ends now. As `silence_agent`, and the callee's words are those that were heard."""
         if self._talking is not None:
             self._talking.break_off(self.now_ms)
             self._callee_is_quiet(self._talking)
-        speech = self._agent
-        if speech is not None:
-            speech.break_off(self.now_ms)
-            self._agent_is_quiet(speech)
-        return speech
+        return self.silence_agent()
 
     async def hangup(self) -> None:
         """Safe to repeat."""
@@ -194,6 +252,7 @@ class TextLine:
     async def callee_says(self, text: str) -> None:
         speech = self._speech(text, True, 1.0)
         self._talking = speech
+        self._follow(speech)
         self._at(speech.end_ms, lambda: self._callee_is_quiet(speech))
         self._plan_interruption()
         await self._clock.until(lambda: speech.is_over, by_ms=LONGEST_MS)
@@ -244,20 +303,37 @@ class TextLine:
             return
         self._talking, speech.is_over = None, True
         self._quiet_since_ms = self.now_ms
-        text = self._not_withheld(speech)
+        text = self._understood(speech)
         if text:
             self._unanswered.append(attrs.evolve(speech, text=text))
             self._at(self.now_ms + self._turn.endpointing_min_delay_ms, _nothing)
+        if self.ear is not None:
+            if text:
+                self.ear.words(text, self.now_ms, is_final=True)
+            self.ear.voice_ended(self.now_ms)
 
-    def _not_withheld(self, speech: Speech) -> str:
-        """What is said over an agent that may not be interrupted is not listened to."""
+    def _understood(self, speech: Speech) -> str:
+        """Its words by now; what is said over an agent that may not be interrupted is not listened to."""
         if self._agent is not None and not self._agent.may_be_interrupted:
             return ""
-        lost = words_in(
-            speech.text,
-            (self._deaf_until_ms - speech.start_ms) / max(1, speech.end_ms - speech.start_ms),
-        )
-        return " ".join(speech.text.split()[len(lost.split()) :])
+        whole_ms = max(1, speech.end_ms - speech.start_ms)
+        lost = words_in(speech.text, (self._deaf_until_ms - speech.start_ms) / whole_ms)
+        return " ".join(speech.heard_by(self.now_ms).split()[len(lost.split()) :])
+
+    def _follow(self, speech: Speech) -> None:
+        """Tells the ear of each word of the callee when it is over."""
+        if self.ear is None or not self.ear.is_listening:
+            return
+        self.ear.voice_began(self.now_ms)
+        whole_ms = speech.end_ms - speech.start_ms
+        for part in word_ends(speech.text)[:-1]:
+            at_ms = speech.start_ms + math.ceil(part * whole_ms)
+            self._at(at_ms, lambda: self._hear_more_of(speech))
+
+    def _hear_more_of(self, speech: Speech) -> None:
+        text = self._understood(speech)
+        if text and self.ear is not None:
+            self.ear.words(text, self.now_ms, is_final=False)
 
     def _is_turn_taken(self) -> bool:
         if not self._unanswered or self._talking is not None:
@@ -278,8 +354,9 @@ class TextLine:
     def _at(self, ms: int, action: Callable[[], None]) -> Timer:
         return self._clock.at(self._answered_ms + ms, action)
 
-    async def _until(self, is_over: Callable[[], bool], *, by_ms: int) -> bool:
-        return await self._clock.until(is_over, by_ms=self._answered_ms + by_ms)
+
+def _never() -> bool:
+    return False
 
 
 def _nothing() -> None:

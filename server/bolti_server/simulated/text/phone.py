@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from bolti_server.simulated.phone import BEEP_MS, KEY_MS, KEYS_END_AFTER_MS, PAUSE_MS, PhoneDown
+from bolti_server.simulated.phone import (
+    BEEP_MS,
+    KEYS_END_AFTER_MS,
+    PAUSE,
+    PhoneDown,
+    key_ms,
+    keys_in,
+)
 from bolti_server.simulated.text.clock import VirtualClock
 
 if TYPE_CHECKING:
     from bolti_server.simulated.text.line import TextLine
 
-KEYS = frozenset("0123456789*#ABCD")
-PAUSE = "w"
 LONGEST_TURN_MS = 3600 * 1000
 
 
@@ -60,13 +65,10 @@ class TextPhone:
         self._heard_turns = len(self._line.turns)
 
     async def press(self, keys: str) -> None:
-        unknown = set(keys) - KEYS - {PAUSE}
-        if unknown:
-            raise ValueError(f"a telephone has no key {min(unknown)!r}")
-        for key in keys:
+        for key in keys_in(keys):
             if key != PAUSE:
                 self._line.on_key(key)
-            await self.wait(PAUSE_MS if key == PAUSE else KEY_MS)
+            await self.wait(key_ms(key))
 
     async def keys(self, *, patience_ms: int) -> str:
         await self._clock.until(lambda: bool(self._keys), by_ms=self._clock.now_ms + patience_ms)
@@ -80,15 +82,17 @@ class TextPhone:
 
     async def beep(self, ms: int = BEEP_MS) -> None:
         await self._clock.sleep(ms)
+        self._line.on_beep(ms)
+        self._clock.look()
 
     async def hang_up(self) -> NoReturn:
         raise PhoneDown
 
     # ---- the agent's side ----
 
-    def take_keys(self, keys: str) -> None:
-        """The agent has pressed keys."""
-        self._keys += keys.replace(PAUSE, "")
+    def take_key(self, key: str) -> None:
+        """The agent has pressed a key."""
+        self._keys += key
         self._last_key_ms = self._clock.now_ms
 
     def _is_voice_heard(self, voiced_ms: int) -> bool:
