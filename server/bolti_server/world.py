@@ -11,6 +11,7 @@ from bolti_server.base.http import GuardedHttp
 from bolti_server.base.settings import Settings
 from bolti_server.base.storage import ObjectStore
 from bolti_server.base.wakeups import Wakeups
+from bolti_server.rooms.media import MediaServer
 
 
 @attrs.frozen
@@ -21,4 +22,5 @@ class World:
     http: GuardedHttp  # requests to users' URLs (tools, webhooks)
     objects: ObjectStore  # recordings
     vault: Vault  # credentials at rest, hashes of keys, signed links
+    media: MediaServer | None  # where rooms are; None: only simulated lines can be carried
     wakeups: Wakeups  # in-process wake-ups after a commit; pollers also look every half second

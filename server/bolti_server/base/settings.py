@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     pydantic_settings.SettingsError on a list that is no JSON.
     """
 
-    model_config = SettingsConfigDict(env_prefix="BOLTI_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="BOLTI_", frozen=True, extra="ignore", populate_by_name=True
+    )
 
     data_dir: Path = Field(default_factory=default_data_dir)
     database_url: str | None = Field(default=None, repr=False)
@@ -53,6 +55,12 @@ class Settings(BaseSettings):
     is_private_delivery_allowed: bool = (
         False  # may tools and webhooks reach private and local addresses?
     )
+    # Without the prefix: LiveKit's own names, which its tools read too.
+    livekit_url: str | None = Field(default=None, validation_alias="LIVEKIT_URL")
+    livekit_api_key: str = Field(default="", repr=False, validation_alias="LIVEKIT_API_KEY")
+    livekit_api_secret: str = Field(default="", repr=False, validation_alias="LIVEKIT_API_SECRET")
+    livekit_sip_url: str | None = None  # where SIP requests go; None: livekit_url
+    livekit_public_url: str | None = None  # where browsers join; None: livekit_url
     model_base_urls: tuple[str, ...] = ()  # OpenAI-compatible servers that agents may name
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
@@ -61,3 +69,10 @@ class Settings(BaseSettings):
     def object_store(self) -> str:
         """A URL or a folder, as `ObjectStore.open` takes it."""
         return self.object_store_url or str(self.data_dir / "objects")
+
+    @property
+    def browser_media_url(self) -> str:
+        """Where a browser finds the media server, as `livekit-client` takes it. There must be one."""
+        url = self.livekit_public_url or self.livekit_url
+        assert url is not None, "there is a media server"
+        return "ws" + url.removeprefix("http") if url.startswith("http") else url

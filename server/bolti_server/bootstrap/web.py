@@ -17,7 +17,9 @@ from bolti_server.base.http import GuardedHttp
 from bolti_server.base.settings import Settings
 from bolti_server.base.storage import ObjectStore
 from bolti_server.base.wakeups import Wakeups
+from bolti_server.bootstrap.media import open_media
 from bolti_server.calls import jobs as calls
+from bolti_server.numbers import jobs as numbers
 from bolti_server.web.edge import Api
 from bolti_server.web.expiring import expiry_job
 from bolti_server.web.rate_limits import RatePolicy
@@ -37,15 +39,17 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
     db = await Database.open(settings.database_url, wake=wakeups.wake)
     http = GuardedHttp(allows_private=settings.is_private_delivery_allowed)
     try:
-        yield World(
-            settings=settings,
-            clock=SystemClock(),
-            db=db,
-            http=http,
-            objects=objects,
-            vault=Vault(settings.secret_key),
-            wakeups=wakeups,
-        )
+        async with open_media(settings) as media:
+            yield World(
+                settings=settings,
+                clock=SystemClock(),
+                db=db,
+                http=http,
+                media=media,
+                objects=objects,
+                vault=Vault(settings.secret_key),
+                wakeups=wakeups,
+            )
     finally:
         wakeups.stop()
         await http.close()
@@ -54,7 +58,12 @@ async def open_world(settings: Settings) -> AsyncIterator[World]:
 
 def background_jobs(world: World) -> list[DueJob]:
     """Everything that a server does without being asked. Any number of servers may do it side by side."""
-    return [*calls.due_jobs(world), *webhooks.due_jobs(world), expiry_job(world)]
+    return [
+        *calls.due_jobs(world),
+        *numbers.due_jobs(world),
+        *webhooks.due_jobs(world),
+        expiry_job(world),
+    ]
 
 
 def build_app(world: World, *, rate: RatePolicy | None = None) -> Api:

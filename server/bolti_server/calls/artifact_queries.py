@@ -103,6 +103,19 @@ async def count_tool_calls(tx: Tx, workspace_id: str, conversation_id: str) -> i
     return count
 
 
+async def count_done_tool_calls(tx: Tx, workspace_id: str, conversation_id: str, name: str) -> int:
+    """How often this tool has done what it does."""
+    count: int = await tx.fetchval(
+        """select count(*) from tool_calls t join conversations c on c.id = t.conversation_id
+           where c.workspace_id = $1 and c.id = $2 and t.id >= $2 || '/' and t.id < $2 || '0'
+             and t.name = $3 and t.status = 'done'""",
+        workspace_id,
+        conversation_id,
+        name,
+    )
+    return count
+
+
 async def find_tool_call(
     tx: Tx, workspace_id: str, conversation_id: str, tool_call_id: str
 ) -> StoredToolCall | None:

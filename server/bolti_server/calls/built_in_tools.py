@@ -1,8 +1,8 @@
 """What the server does for the built-in tools: it schedules callbacks, and says whom a call may be handed to.
 
 Rules: a callback is a scheduled call like any other, through the same gate; its booking and the tool's result commit
-together, so a repeated tool call books nothing twice. A model chooses a transfer target by name and never sees a number;
-which number that is, and whether it may be dialed, is decided here.
+together, so a repeated tool call books nothing twice; a call books at most MOST_CALLBACKS. A model chooses a transfer
+target by name and never sees a number; which number that is, and whether it may be dialed, is decided here.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from zoneinfo import ZoneInfo
 from bolti_server.agents.reading import AgentForCall
 from bolti_server.base.db import Tx, decode_json
 from bolti_server.base.errors import Refusal
-from bolti_server.calls import do_not_call
+from bolti_server.calls import artifact_queries, do_not_call, placing_queries
 from bolti_server.calls import do_not_call_queries as queries
 from bolti_server.calls.checking import scheduled_instant
 from bolti_server.calls.placing import Asking, place_outbound_call
 from bolti_server.calls.requests import wanted_of
 from bolti_server.calls.worker_queries import LiveCall
 from bolti_server.contract.structs import OutboundCallRequest, Simulation, SimulationLine
-from bolti_server.numbers.reading import destination_refusal, outbound_binding
+from bolti_server.numbers.reading import destination_refusal
 
-NAMES = frozenset({"schedule_callback", "transfer_call"})
+SCHEDULE_CALLBACK = "schedule_callback"
+NAMES = frozenset({SCHEDULE_CALLBACK, "transfer_call"})
 MOST_REASON_CHARACTERS = 500
+MOST_CALLBACKS = 3  # that one call books: a change of mind or two, and no model that loops
 
 
 def is_built_in(agent: AgentForCall, name: str) -> bool:
@@ -37,7 +39,7 @@ async def answer(
     tx: Tx, call: LiveCall, agent: AgentForCall, name: str, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The tool's result. Raises Refusal, whose words are for the model; then the transaction is rolled back."""
-    if name == "schedule_callback":
+    if name == SCHEDULE_CALLBACK:
         return await _schedule_callback(tx, call, agent, arguments)
     return await _transfer_call(tx, call, agent, arguments)
 
@@ -48,6 +50,15 @@ async def _schedule_callback(
     number, at = do_not_call.callee_of(call), arguments.get("at")
     if number is None or not isinstance(at, str):
         raise Refusal(400, "validation_failed", "at: Is a date and a time, as 2026-11-26T10:00.")
+    # Two tool calls at once are counted one after the other: whoever places takes this lock first.
+    await placing_queries.lock_places(tx, call.workspace_id)
+    count = artifact_queries.count_done_tool_calls
+    if await count(tx, call.workspace_id, call.id, SCHEDULE_CALLBACK) >= MOST_CALLBACKS:
+        raise Refusal(
+            409,
+            "too_many_callbacks",
+            f"This call has booked {MOST_CALLBACKS} callbacks, and may not book more. They stand.",
+        )
     zone = agent.configuration.timezone
     variables: dict[str, Any] = decode_json(call.variable_values)
     reason = arguments.get("reason")
@@ -60,14 +71,16 @@ async def _schedule_callback(
             variable_values=variables,
             scheduled_at=at.strip(),
             timezone=zone,
-            simulation=Simulation(line=SimulationLine.text) if call.line == "text" else None,
+            simulation=_simulation(call),
         )
     )
     instant = scheduled_instant(wanted, call.now)
     if isinstance(instant, Refusal):
         words = instant.detail.removeprefix("scheduled_at: ")
         raise Refusal(instant.status, instant.code, f"at: {words}")
-    asking = Asking(call.workspace_id, call.organization_id, call.agent_id)
+    asking = Asking(
+        call.workspace_id, call.organization_id, call.agent_id, has_rooms=call.line == "room"
+    )
     placed = await place_outbound_call(tx, asking, wanted)
     assert isinstance(instant, datetime), "a wanted call with an instant is scheduled or refused"
     return {
@@ -89,21 +102,21 @@ async def _transfer_call(
         )
     if number == do_not_call.callee_of(call):
         raise Refusal(400, "validation_failed", "That is the person you are talking to.")
-    binding = await outbound_binding(
-        tx,
-        call.workspace_id,
-        call.agent_id,
-        await queries.find_number_of_call(tx, call.workspace_id, call.id),
-    )
-    if isinstance(binding, Refusal):
-        raise binding
+    # The call's own number, whoever has it by now: a call in progress keeps its agent and its trunk.
+    ours = call.to_number if call.direction == "inbound" else call.from_number
     for refusal in (
-        destination_refusal(binding, number),
+        destination_refusal(ours, number, simulated=call.simulated),
         await do_not_call.refusal(tx, call.workspace_id, number),
     ):
         if refusal is not None:
             raise refusal
     return {"to_number": number}
+
+
+def _simulation(call: LiveCall) -> Simulation | None:
+    """A simulated call is called back on the line that it has."""
+    is_kept = call.simulated and call.line in ("text", "room")
+    return Simulation(line=SimulationLine(call.line)) if is_kept else None
 
 
 def _in_words(instant: datetime, zone: str) -> str:

@@ -5,11 +5,10 @@ Rule: nothing here stops at the first fault; the caller collects and `combine`s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 import attrs
-import phonenumbers
 
 from bolti_server.agents.reading import AgentForCall
 from bolti_server.agents.variables import canonical
@@ -17,8 +16,9 @@ from bolti_server.base.errors import Fault, Refusal
 from bolti_server.calls.instants import instant_of_local, parse_instant, zone_of
 from bolti_server.calls.limits import FURTHEST_SCHEDULE_DAYS
 from bolti_server.calls.requests import Wanted
+from bolti_server.contract.structs import Simulation
+from bolti_server.numbers.phone_numbers import complaint_about
 from bolti_server.numbers.reading import OutboundBinding, destination_refusal
-from bolti_server.numbers.simulated_network import is_simulated_number
 from bolti_server.simulated.scenarios.parsing import BrokenScenario, parse
 
 
@@ -51,13 +51,27 @@ def agent_refusals(wanted: Wanted, agent: AgentForCall) -> Iterator[Refusal]:
         yield inactive()
 
 
-def binding_refusals(wanted: Wanted, binding: OutboundBinding) -> Iterator[Refusal]:
+def binding_refusals(
+    wanted: Wanted, binding: OutboundBinding, *, has_rooms: bool
+) -> Iterator[Refusal]:
     """What can't be done from this number."""
     if wanted.has("to_number"):
-        yield from _given(destination_refusal(binding, wanted.request.to_number))
+        to_number = wanted.request.to_number
+        refusal = destination_refusal(binding.phone_number, to_number, simulated=binding.simulated)
+        yield from _given(refusal)
     if wanted.request.simulation is not None and not binding.simulated:
         detail = f"Only a simulated number has scenarios, and {binding.phone_number} is a real one."
         yield _invalid("/simulation", detail)
+    needs_room = wanted.has("simulation") and line_of(wanted.request.simulation, binding) == "room"
+    if needs_room and not has_rooms:
+        yield media_missing()
+
+
+def line_of(simulation: Simulation | None, binding: OutboundBinding) -> str:
+    """How a call from this number is carried: a real one always through a room, a simulated one as it asks."""
+    if not binding.simulated:
+        return "room"
+    return "audio" if simulation is None else simulation.line.value
 
 
 def inactive() -> Refusal:
@@ -66,29 +80,19 @@ def inactive() -> Refusal:
     return Refusal(409, "agent_inactive", detail)
 
 
-def number_refusal(to_number: str, *, field: str = "to_number") -> Refusal | None:
-    """400 where no country has numbers like this.
+def media_missing() -> Refusal:
+    """409 media_server_missing: what needs a room, on a server that has no media server."""
+    detail = (
+        "This server has no media server, so it carries simulated calls only (their line is audio or text). "
+        "Its operator sets LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET."
+    )
+    return Refusal(409, "media_server_missing", detail)
 
-    Possible, not assigned: an operator opens a range before it is in the library's data (phonenumbers' README on
-    is_valid_number), and a number that nobody has costs nothing; the network answers `invalid_number`.
-    """
-    if is_simulated_number(to_number):
-        return (
-            None  # also far the most frequent, and parsing costs more than the rest of the checks
-        )
-    try:
-        parsed = phonenumbers.parse(to_number)
-    except phonenumbers.NumberParseException:
-        return _no_number(field, "Its country code does not exist.")
-    match phonenumbers.is_possible_number_with_reason(parsed):
-        case phonenumbers.ValidationResult.IS_POSSIBLE:
-            return None
-        case phonenumbers.ValidationResult.TOO_SHORT:
-            return _no_number(field, "It is too short for its country.")
-        case phonenumbers.ValidationResult.TOO_LONG:
-            return _no_number(field, "It is too long for its country.")
-        case _:
-            return _no_number(field, "Its country has no numbers of this length.")
+
+def number_refusal(to_number: str, *, field: str = "to_number") -> Refusal | None:
+    """400 where no country has numbers like this."""
+    why = complaint_about(to_number)
+    return None if why is None else _no_number(field, why)
 
 
 def scheduled_instant(wanted: Wanted, now: datetime | None) -> datetime | Refusal | None:
@@ -121,9 +125,14 @@ def scheduled_instant(wanted: Wanted, now: datetime | None) -> datetime | Refusa
 
 def missing_variables(wanted: Wanted, agent: AgentForCall) -> Refusal | None:
     """400 with every name that the agent's texts use without a default and that has no value."""
-    if wanted.given_variables is None or not agent.required_variables:
+    if wanted.given_variables is None:
         return None
-    given = {canonical(name) for name in wanted.given_variables}
+    return missing_values(wanted.given_variables, agent)
+
+
+def missing_values(given_variables: Iterable[str], agent: AgentForCall) -> Refusal | None:
+    """The same, of names that have a value."""
+    given = {canonical(name) for name in given_variables}
     missing = [name for name in agent.required_variables if name not in given]
     if not missing:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
+from bolti_server.base.db import encode_json
 from bolti_server.calls import leases, long_polls, spec
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.lifecycle import AGENT_READY_SECONDS, SECOND_DISPATCH_SECONDS
@@ -37,7 +38,11 @@ async def claim(
     none where `wait_seconds` bring none."""
     async with world.db.transaction() as tx:
         await queries.register_worker_of_any_workspace(
-            tx, request.worker_id, name=request.name, capacity=request.capacity
+            tx,
+            request.worker_id,
+            name=request.name,
+            capacity=request.capacity,
+            rooms=None if request.rooms is None else encode_json(request.rooms),
         )
 
     async def look() -> list[Claimed] | None:
@@ -63,21 +68,21 @@ async def _take(world: World, request: ClaimRequest) -> list[Claimed]:
             leased = await queries.claim_of_any_workspace(
                 tx,
                 request.worker_id,
-                line=line,
+                lines=[line],
                 limit=min(capacity, MOST_CLAIMS),
                 most_dispatches=MOST_DISPATCHES,
                 second_dispatch_seconds=SECOND_DISPATCH_SECONDS,
                 ready_seconds=AGENT_READY_SECONDS,
             )
-            ids = [conversation_id for conversation_id, _ in leased]
+            ids = [lease.conversation_id for lease in leased]
             specs = await spec.specs_of_claimed(tx, ids) if line == "text" else {}
             taken += [
                 Claimed(
-                    conversation_id=conversation_id,
-                    epoch=epoch,
-                    token=leases.mint(world.vault, conversation_id, epoch),
-                    spec=specs.get(conversation_id),
+                    conversation_id=lease.conversation_id,
+                    epoch=lease.epoch,
+                    token=leases.mint(world.vault, lease.conversation_id, lease.epoch),
+                    spec=specs.get(lease.conversation_id),
                 )
-                for conversation_id, epoch in leased
+                for lease in leased
             ]
     return taken

@@ -3,29 +3,31 @@
 Rules: each is ended in a transaction of its own, asked again under its lock, so that any number of servers do it side by
 side and a poisoned row holds up no other. A call whose user asked for its end gets the user's code. A worker is lost when
 its heartbeat was cut CUT_SECONDS ago, or when SILENT_SECONDS brought none at all; before the intent another agent gets
-the call, after it the callee of a simulated line is gone with its worker (a real line will be looked for and adopted).
+the call, after it the callee of a simulated line is gone with its worker, and a line in a room is taken over (rescuing).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 from bolti_server.base.db import Tx
 from bolti_server.base.logging import get_logger
-from bolti_server.calls import due_queries, lifecycle, moves, recording_ends
+from bolti_server.calls import due_queries, lifecycle, moves, recording_ends, rescuing
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.claiming import MOST_DISPATCHES
-from bolti_server.calls.lifecycle import Fact, HangupCode
+from bolti_server.calls.lifecycle import CUT_SECONDS, Fact, HangupCode
 from bolti_server.calls.moves import Ending
+from bolti_server.calls.worker_queries import LiveCall
 from bolti_server.world import World
 
-CUT_SECONDS = 1
 SILENT_SECONDS = 15.0
 BATCH = 100
 
 _OVERDUE_DETAIL = {
     HangupCode.EXPIRED: "It waited longer than it was allowed to.",
     HangupCode.AGENT_UNAVAILABLE: "No agent worker was ready in time. Is one running, with free places?",
+    HangupCode.MEDIA_UNAVAILABLE: "The dial could not be sent.",
     HangupCode.OUTCOME_UNKNOWN: "The dial request was sent and nothing was heard of it.",
 }
 _LOST_DETAIL = "The process of the agent was lost."
@@ -44,15 +46,33 @@ async def end_overdue(world: World) -> int:
     return await each(world, due, end_one, "overdue_not_ended")
 
 
-async def end_lost(world: World, *, silent_seconds: float | None = SILENT_SECONDS) -> int:
-    """Ends or hands on the calls of lost workers, at most a batch; how many. None: silence alone says nothing now."""
+async def end_lost(
+    world: World, *, silent_seconds: float | None = SILENT_SECONDS, judges_rescues: bool = True
+) -> int:
+    """Ends or hands on the calls of lost workers, at most a batch; how many. None: silence alone says nothing now; nor does
+    it of agents that should take a call over, unless `judges_rescues`."""
     async with world.db.transaction() as tx:
         lost = await due_queries.find_lost_of_any_workspace(
-            tx, BATCH, cut_seconds=CUT_SECONDS, silent_seconds=silent_seconds
+            tx,
+            BATCH,
+            cut_seconds=CUT_SECONDS,
+            silent_seconds=silent_seconds,
+            judges_rescues=judges_rescues,
         )
 
     async def end_one(tx: Tx, workspace_id: str, conversation_id: str) -> bool:
-        return await _end_lost(tx, world, workspace_id, conversation_id, silent_seconds)
+        call = await queries.lock_call(tx, workspace_id, conversation_id)
+        if call is None or not await due_queries.is_agent_lost(
+            tx,
+            workspace_id,
+            conversation_id,
+            cut_seconds=CUT_SECONDS,
+            silent_seconds=silent_seconds,
+            judges_rescues=judges_rescues,
+        ):
+            return False
+        await _end_lost(tx, world, call)
+        return True
 
     return await each(world, lost, end_one, "lost_not_ended")
 
@@ -88,32 +108,35 @@ async def _end_overdue(tx: Tx, world: World, workspace_id: str, conversation_id:
             call.status,
             is_cap_shortened=call.is_cap_shortened,
             is_waiting=call.next_at is not None,
+            is_unsent=call.unsent_detail is not None,
+            direction=call.direction,
         )
     # The worker's spool may hold it: it is uploaded when the worker runs again.
-    ending = Ending(
-        code, _OVERDUE_DETAIL.get(code), has_recording=await recording_ends.is_expected(tx, call)
-    )
+    detail = _OVERDUE_DETAIL.get(code)
+    if code is HangupCode.MEDIA_UNAVAILABLE:
+        detail = call.unsent_detail
+    ending = Ending(code, detail, has_recording=await recording_ends.is_expected(tx, call))
     await moves.move(tx, world, call, Fact.ENDED, ending=ending)
     return True
 
 
-async def _end_lost(
-    tx: Tx, world: World, workspace_id: str, conversation_id: str, silent_seconds: float | None
-) -> bool:
-    call = await queries.lock_call(tx, workspace_id, conversation_id)
-    if call is None or not await due_queries.is_agent_lost(
-        tx, workspace_id, conversation_id, cut_seconds=CUT_SECONDS, silent_seconds=silent_seconds
-    ):
-        return False
-    code = lifecycle.code_when_agent_lost(call.status)
+async def _end_lost(tx: Tx, world: World, call: LiveCall) -> None:
     log.warning("agent_lost", conversation_id=call.id, status=call.status, epoch=call.epoch)
+    if rescuing.can_be_rescued(call):
+        await rescuing.rescue(tx, world, call, since=_last_heard(call))
+        return
+    code = lifecycle.code_when_agent_lost(call.status, call.direction)
     if code is None and call.dispatch_count < MOST_DISPATCHES:
         await moves.give_back(tx, call)
-        return True
+        return
     ending = Ending(
         code or HangupCode.AGENT_UNAVAILABLE,
         _LOST_DETAIL,
         has_recording=await recording_ends.is_expected(tx, call),
     )
     await moves.move(tx, world, call, Fact.ENDED, ending=ending)
-    return True
+
+
+def _last_heard(call: LiveCall) -> datetime:
+    heard = [at for at in (call.line_lost_at, call.heartbeat_at) if at is not None]
+    return min(heard, default=call.now)

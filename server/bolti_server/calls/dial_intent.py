@@ -2,24 +2,32 @@
 
 Rules (reliability.md, "The dial"): the intent (status, epoch, nonce) is committed before anybody dials; only the process
 with the current epoch gets `send`, and again for the same nonce, because a process that asks again knows that it has
-not sent; everybody else gets 409. The money for the call is held, or nobody dials. Whoever lost the answer and comes
-after the deadline of the dial request may not send any more.
+not sent; everybody else gets 409. The money for the call is held (a browser's call is free), or nobody dials. Whoever lost
+the answer and comes after the deadline of the dial request may not send any more. The secrets of a trunk are told here,
+to the one who dials, and nowhere else.
 """
 
 from __future__ import annotations
 
+from bolti_server.base.crypto import Undecryptable
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
+from bolti_server.base.logging import get_logger
 from bolti_server.billing import ledger
 from bolti_server.calls import leases, moves
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.lifecycle import Fact, HangupCode, Status
 from bolti_server.calls.moves import Ending
 from bolti_server.calls.worker_queries import LiveCall
-from bolti_server.worker_api.messages import DialIntent, DialIntentAnswer
+from bolti_server.numbers.dialing import trunk_to_dial
+from bolti_server.worker_api.messages import DialIntent, DialIntentAnswer, SipTrunk
 from bolti_server.world import World
 
 MOST_NONCE_CHARACTERS = 200
+# The phone network's stand-in knows its callees by their numbers alone (phone_network).
+SIMULATED_TRUNK = SipTrunk(host="simulated", transport="udp")
+
+log = get_logger("dial_intent")
 
 
 async def commit_intent(world: World, conversation_id: str, intent: DialIntent) -> DialIntentAnswer:
@@ -28,29 +36,51 @@ async def commit_intent(world: World, conversation_id: str, intent: DialIntent) 
         raise Refusal(400, "validation_failed", "nonce: Is 1 to 200 characters.")
     async with world.db.transaction() as tx:
         call = await queries.lock_call_of_any_workspace(tx, conversation_id)
-        refusal = await _decide(tx, world, call, intent)
-    if refusal is not None:  # raised here: what `_decide` did about it stays
-        raise refusal
-    return DialIntentAnswer(answer="send")
+        trunk = await _decide(tx, world, call, intent)
+    if isinstance(trunk, Refusal):  # raised here: what `_decide` did about it stays
+        raise trunk
+    return DialIntentAnswer(answer="send", trunk=trunk)
 
 
 async def _decide(
     tx: Tx, world: World, call: LiveCall | None, intent: DialIntent
-) -> Refusal | None:
+) -> SipTrunk | Refusal | None:
+    """By which trunk to send (None: the line needs none), or why not to."""
     if call is None:
         return _too_late("There is no such conversation.")
     leases.check_epoch(call, intent.epoch)
     is_due = call.deadline_at is None or call.deadline_at <= call.now
     if call.status is Status.DIALING and call.dial_nonce == intent.nonce and not is_due:
-        return None
+        return await _trunk(tx, world, call)
     if call.status is not Status.QUEUED or is_due:
         return _too_late(f"The conversation is {call.status}.")
-    if not await ledger.has_open_hold(tx, call.workspace_id, call.id):
+    is_paid = call.direction == "web" or await ledger.has_open_hold(tx, call.workspace_id, call.id)
+    if not is_paid:
         ending = Ending(HangupCode.INSUFFICIENT_CREDITS, "No money is held for this call.")
         await moves.move(tx, world, call, Fact.ENDED, ending=ending)
         return _too_late("No money is held for this call.")
-    await moves.move(tx, world, call, Fact.INTENT, nonce=intent.nonce)
-    return None
+    call = (await moves.move(tx, world, call, Fact.INTENT, nonce=intent.nonce)).call
+    return await _trunk(tx, world, call)
+
+
+async def _trunk(tx: Tx, world: World, call: LiveCall) -> SipTrunk | Refusal | None:
+    """Where to send a call that is carried by a SIP trunk; it ends here where that trunk can't dial any more."""
+    if call.line != "room":
+        return None
+    if call.simulated:
+        return SIMULATED_TRUNK
+    assert call.trunk_id is not None, f"{call.id} has no trunk"
+    detail = "The number's trunk was deleted, or can't call out any more."
+    try:
+        trunk = await trunk_to_dial(tx, world.vault, call.workspace_id, call.trunk_id)
+    except Undecryptable as error:
+        log.error("trunk_not_unsealed", conversation_id=call.id, detail=str(error))
+        trunk, detail = None, "The password of the number's trunk can't be read: save it again."
+    if trunk is not None:
+        return trunk
+    ending = Ending(HangupCode.TRUNK_MISCONFIGURED, detail)
+    await moves.move(tx, world, call, Fact.ENDED, ending=ending)
+    return _too_late(detail)
 
 
 def _too_late(why: str) -> Refusal:

@@ -6,6 +6,7 @@ in are answered: who calls wants to talk.
 
 from __future__ import annotations
 
+from bolti_server.agents.reading import version_for_call
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Fault, Refusal
 from bolti_server.base.ids import new_id
@@ -24,7 +25,11 @@ async def refusal(tx: Tx, workspace_id: str, phone_number: str) -> Refusal | Non
     entry = await queries.find_entry(tx, workspace_id, phone_number)
     if entry is None:
         return None
-    how = "asked not to be called" if entry.source == "voice" else "is on the do-not-call list"
+    how = (
+        "asked not to be called"
+        if entry.source in ("voice", "key")
+        else "is on the do-not-call list"
+    )
     detail = f"{phone_number} {how}, since {entry.created_at:%Y-%m-%d}."
     return Refusal(403, "do_not_call", detail, faults=[Fault("do_not_call", detail, "/to_number")])
 
@@ -37,15 +42,25 @@ async def refusals(tx: Tx, workspace_id: str, wanted: Wanted) -> list[Refusal]:
     return [] if found is None else [found]
 
 
-async def listen(tx: Tx, call: LiveCall, role: str, text: str) -> None:
-    """Puts the other side of this call on the list, where it says so in these words. Safe to repeat."""
+async def listen(tx: Tx, call: LiveCall, role: str, text: str, keys: str | None) -> None:
+    """Puts the other side of this call on the list, where it says so in these words, or with the agent's key for it. Safe
+    to repeat."""
     number = callee_of(call)
-    if role != "user" or number is None or not is_opt_out(text):
+    if role != "user" or number is None:
         return
-    if await queries.insert_entry(
-        tx, call.workspace_id, new_id("dnc"), number, source="voice", conversation_id=call.id
+    source = "voice" if is_opt_out(text) else "key" if await _is_key(tx, call, keys) else None
+    if source is not None and await queries.insert_entry(
+        tx, call.workspace_id, new_id("dnc"), number, source=source, conversation_id=call.id
     ):
-        log.info("opted_out", conversation_id=call.id, pii_number=number)
+        log.info("opted_out", conversation_id=call.id, pii_number=number, source=source)
+
+
+async def _is_key(tx: Tx, call: LiveCall, keys: str | None) -> bool:
+    if not keys:
+        return False
+    agent = await version_for_call(tx, call.workspace_id, call.agent_id, call.agent_version)
+    key = None if agent is None else agent.configuration.opt_out_key
+    return key is not None and key in keys
 
 
 async def add(tx: Tx, workspace_id: str, phone_number: str) -> StoredEntry:

@@ -16,19 +16,22 @@ async def find_overdue_of_any_workspace(tx: Tx, limit: int) -> list[tuple[str, s
 
 
 async def find_lost_of_any_workspace(
-    tx: Tx, limit: int, *, cut_seconds: int, silent_seconds: float | None
+    tx: Tx, limit: int, *, cut_seconds: int, silent_seconds: float | None, judges_rescues: bool
 ) -> list[tuple[str, str]]:
     """(workspace_id, conversation_id) of calls whose worker is gone: its connection was cut `cut_seconds` ago, or it has
-    not been heard of for `silent_seconds` (None: that is not looked at)."""
+    not been heard of for `silent_seconds` (None: that is not looked at), or (`judges_rescues`) it should have taken the
+    call over and did not come in time."""
     rows = await tx.fetch(
         """select workspace_id, id from conversations
            where ended_at is null and status <> 'scheduled' and worker_id is not null
              and (line_lost_at <= bolti_now() - $2::integer * interval '1 second'
-                  or heartbeat_at <= bolti_now() - $3::float8 * interval '1 second')
+                  or heartbeat_at <= bolti_now() - $3::float8 * interval '1 second'
+                  or $4::boolean and rescue_due_at <= bolti_now())
            order by id limit $1""",
         limit,
         cut_seconds,
         silent_seconds,
+        judges_rescues,
     )
     return [(row["workspace_id"], row["id"]) for row in rows]
 
@@ -40,17 +43,20 @@ async def is_agent_lost(
     *,
     cut_seconds: int,
     silent_seconds: float | None,
+    judges_rescues: bool,
 ) -> bool:
     """What `find_lost_of_any_workspace` says of this one, asked again under its lock."""
     lost = await tx.fetchval(
         """select line_lost_at <= bolti_now() - $3::integer * interval '1 second'
                or heartbeat_at <= bolti_now() - $4::float8 * interval '1 second'
+               or $5::boolean and rescue_due_at <= bolti_now()
            from conversations
            where workspace_id = $1 and id = $2 and ended_at is null and worker_id is not null""",
         workspace_id,
         conversation_id,
         cut_seconds,
         silent_seconds,
+        judges_rescues,
     )
     return lost is True
 

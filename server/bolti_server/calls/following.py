@@ -2,9 +2,10 @@
 
 Rules: reports are numbered 1, 2, 3 … per (conversation, epoch) and applied in that order, each once; a repeated one
 changes nothing, a gap is asked for, an older epoch is refused. What `lifecycle` calls old news or a break is recorded
-with that verdict and changes nothing, except that a worker's `ended` always ends the call: with a code that can't be, it
-ends by our fault (`agent_lost`, free of charge); and an end that comes too late still tells whether a recording that
-we await will come. Instants are the database's clock minus the report's age.
+with that verdict and changes nothing, except that a worker's `ended` always ends the call, unless another agent may go on
+with it (`_another_agent`): with a code that can't be, it ends by our fault (`agent_lost`, free of charge); and an end
+that comes too late still tells whether a recording that we await will come. Instants are the database's clock minus the
+report's age.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bolti_server.calls import (
     lifecycle,
     moves,
     recording_ends,
-    recordings,
+    rescuing,
 )
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.claiming import MOST_DISPATCHES
@@ -140,12 +141,13 @@ async def _apply(
             return Moved(call, _tool_call(tx, call, report.tool_call))
         case "ended":
             ending = _ending(call, report.ended)
-            if _can_be_tried_again(call, ending):
-                return Moved(await moves.give_back(tx, call), _APPLIED)
+            again = await _another_agent(tx, world, call, report.ended, ending, at)
+            if again is not None:
+                return Moved(again, _APPLIED)
             if not ending.has_recording and await recording_ends.is_expected(tx, call):
                 ending = attrs.evolve(ending, is_recording_missing=True)
             if call.is_over and report.ended is not None and not report.ended.has_recording:
-                call = await recordings.will_not_come(tx, call)
+                call = await recording_ends.will_not_come(tx, call)
             return await moves.move(tx, world, call, Fact.ENDED, at=at, ending=ending)
         case _:
             assert_never(report.type)
@@ -185,7 +187,7 @@ async def _turn(
         return _OLD
     turn = turn_of(report)
     events.emit_turn(tx, call.workspace_id, call.id, call.simulated, turn)
-    await do_not_call.listen(tx, call, turn.role, turn.text)
+    await do_not_call.listen(tx, call, turn.role, turn.text, turn.dtmf)
     return _APPLIED
 
 
@@ -222,16 +224,31 @@ def _ending(call: LiveCall, report: EndReport | None) -> Ending:
         has_recording=report.has_recording,
         is_message_left=report.is_message_left,
         virtual_ms=report.virtual_ms,
+        is_reported=True,
     )
 
 
-def _can_be_tried_again(call: LiveCall, ending: Ending) -> bool:
-    """A worker that was started again tells of a call that it lost before it asked to dial."""
-    return (
-        call.status is Status.QUEUED
-        and ending.code is HangupCode.AGENT_LOST
-        and call.dispatch_count < MOST_DISPATCHES
-    )
+async def _another_agent(
+    tx: Tx,
+    world: World,
+    call: LiveCall,
+    report: EndReport | None,
+    ending: Ending,
+    at: datetime,
+) -> LiveCall | None:
+    """The call as it is then, where the end of an agent need not be the end of its call."""
+    if report is None or call.is_over:
+        return None
+    code = _known(report.code)
+    if code is HangupCode.AGENT_LOST and call.status is Status.QUEUED:
+        # A worker that was started again tells of a call that it lost before it asked to dial.
+        return await moves.give_back(tx, call) if call.dispatch_count < MOST_DISPATCHES else None
+    if code is HangupCode.AGENT_LOST and report.is_line_open and rescuing.can_be_rescued(call):
+        return await rescuing.rescue(tx, world, call, since=at)
+    is_unsent = report.is_nothing_sent and code is HangupCode.MEDIA_UNAVAILABLE
+    if is_unsent and call.is_in_room and call.status is Status.DIALING:
+        return await moves.queue_again(tx, call, ending.detail or "The SIP service took no call.")
+    return None
 
 
 def _known(code: str) -> HangupCode | None:

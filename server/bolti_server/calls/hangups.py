@@ -195,7 +195,8 @@ HANGUPS: Final[Mapping[HangupCode, HangupRule]] = {
     HangupCode.NO_AUDIO: _not_delivered(
         Fault.PROVIDER, retryable=True, possible_in=DIALED | TALKING
     ),
-    HangupCode.AGENT_UNAVAILABLE: _our_failure(frozenset({Status.QUEUED})),
+    # Of a call that comes in: while it rings.
+    HangupCode.AGENT_UNAVAILABLE: _our_failure(frozenset({Status.QUEUED, Status.RINGING})),
     HangupCode.MEDIA_UNAVAILABLE: _our_failure(frozenset({Status.QUEUED, Status.DIALING})),
     HangupCode.AGENT_LOST: _our_failure(TALKING | {Status.QUEUED}),
     HangupCode.MEDIA_LOST: _our_failure(_WITH_AGENT),

@@ -26,6 +26,7 @@ class StoredPeaks:
 
     recording_status: str
     recording_detail: str | None
+    is_over: bool
     status: str | None
     detail: str | None
     duration_ms: int | None
@@ -133,7 +134,8 @@ async def keep(
 async def find_peaks(tx: Tx, workspace_id: str, conversation_id: str) -> StoredPeaks | None:
     """None where the workspace has no such conversation."""
     row = await tx.fetchrow(
-        """select c.recording_status, c.recording_detail, h.status, h.detail, h.duration_ms, h.interval_ms,
+        """select c.recording_status, c.recording_detail, c.ended_at is not null as is_over,
+                  h.status, h.detail, h.duration_ms, h.interval_ms,
                   h.caller_peaks as caller, h.agent_peaks as agent
            from conversations c left join recording_hearings h on h.conversation_id = c.id
            where c.workspace_id = $1 and c.id = $2""",

@@ -18,7 +18,7 @@ INVARIANTS: dict[str, str] = {
            or (ended_at is null) <> (duration_seconds is null)""",
     "a duration is the time from the answer to the end, but on a text line": """
         select id, duration_seconds from conversations
-        where ended_at is not null and line = 'audio'
+        where ended_at is not null and line <> 'text'
           and duration_seconds <> coalesce(ceil(extract(epoch from ended_at - answered_at)), 0)""",
     "only simulated calls are carried by text, and a text call has no sound": """
         select id from conversations
@@ -45,10 +45,11 @@ INVARIANTS: dict[str, str] = {
     "at most one intent was committed": """
         select subject_id, count(*) from events where type = 'conversation.started'
         group by subject_id having count(*) > 1""",
-    "a dialed conversation has said so, and no other has": """
+    "a dialed conversation has said so, and no other has but where its dial could not be sent": """
         select c.id, c.dialed_at, e.id from conversations c
         left join events e on e.subject_id = c.id and e.type = 'conversation.started'
-        where (c.dialed_at is null) <> (e.id is null)""",
+        where c.dialed_at is not null and e.id is null
+           or c.dialed_at is null and e.id is not null and c.unsent_detail is null""",
     "an ended conversation has said so once, and no other has": """
         select c.id, c.status, count(e.id) from conversations c
         left join events e on e.subject_id = c.id and e.type = 'conversation.ended'
@@ -107,5 +108,28 @@ INVARIANTS: dict[str, str] = {
     "agent, version and conversation are in one workspace": """
         select c.id from conversations c
         left join agent_versions v on v.agent_id = c.agent_id and v.version = c.agent_version
-        where v.workspace_id is distinct from c.workspace_id""",
+        where c.agent_id is not null and v.workspace_id is distinct from c.workspace_id""",
+    "who called in and was let in has money for it, and who was refused never had": """
+        select c.id, c.status, c.epoch from conversations c
+        left join ledger_holds h on h.reference = c.id
+        where c.direction = 'inbound' and (c.epoch > 0) <> (h.reference is not null)""",
+    "a call that came in has a trunk and the name of its leg": """
+        select id from conversations where direction = 'inbound' and (trunk_id is null or sip_call_id is null)""",
+    "a call that is carried by a room has one, and no other has": """
+        select id, line, room_name from conversations where (line in ('room', 'browser')) <> (room_name is not null)""",
+    "no two living calls are in one room": """
+        select room_name from conversations where room_name is not null and ended_at is null
+        group by room_name having count(*) > 1""",
+    "only a living call in a room waits for an agent that takes it over": """
+        select id, status from conversations
+        where rescue_due_at is not null
+          and (ended_at is not null or line not in ('room', 'browser') or rescue_count = 0
+               or status not in ('dialing', 'ringing', 'in_progress'))""",
+    "an agent is replaced twice at most, and each has an epoch of its own": """
+        select id, rescue_count, epoch from conversations
+        where rescue_count > 2 or rescue_count >= epoch and rescue_count > 0""",
+    "the room of a living call is not closed by us": """
+        select id from conversations where room_closed_at is not null and ended_at is null""",
+    "a browser's call is free: nothing was ever held for it": """
+        select c.id from conversations c join ledger_holds h on h.reference = c.id where c.direction = 'web'""",
 }

@@ -67,6 +67,7 @@ class Fact(StrEnum):
     CLAIMED = "claimed"  # an agent worker took it
     AGENT_READY = "agent_ready"
     INTENT = "intent"  # the agent is about to dial
+    UNSENT = "unsent"  # the dial was refused before anything was sent
     RINGING = "ringing"
     ANSWERED = "answered"
     ENDED = "ended"
@@ -96,14 +97,15 @@ _OLD: Final = OldNews()
 _BREAK: Final = Break()
 _END: Final = Move(None, "conversation.ended")
 
-# One row a status, one column a fact. A claim after the intent would be a second agent in a call: a break here, because
-# the callee of a simulated line lives in its worker (a real line will let the second agent take over).
+# One row a status, one column a fact. A claim after the intent is a second agent that takes a call over: only where the
+# line is a participant of a room (docs/decisions/0013); the callee of any other line is gone with its worker.
 _TABLE: Final[Mapping[Status, Mapping[Fact, Decision]]] = {
     Status.SCHEDULED: {
         Fact.QUEUED: Move(Status.QUEUED),
         Fact.CLAIMED: _BREAK,
         Fact.AGENT_READY: _BREAK,
         Fact.INTENT: _BREAK,
+        Fact.UNSENT: _BREAK,
         Fact.RINGING: _BREAK,
         Fact.ANSWERED: _BREAK,
         Fact.ENDED: _END,
@@ -113,33 +115,37 @@ _TABLE: Final[Mapping[Status, Mapping[Fact, Decision]]] = {
         Fact.CLAIMED: Move(Status.QUEUED),
         Fact.AGENT_READY: Move(Status.QUEUED),
         Fact.INTENT: Move(Status.DIALING, "conversation.started"),
+        Fact.UNSENT: _BREAK,
         Fact.RINGING: _BREAK,  # nobody rings before the intent
         Fact.ANSWERED: _BREAK,
         Fact.ENDED: _END,
     },
     Status.DIALING: {
         Fact.QUEUED: _OLD,
-        Fact.CLAIMED: _BREAK,
+        Fact.CLAIMED: Move(Status.DIALING),
         Fact.AGENT_READY: _OLD,
         Fact.INTENT: _OLD,
+        Fact.UNSENT: Move(Status.QUEUED),  # the one step back: nobody's phone knows of it
         Fact.RINGING: Move(Status.RINGING, "conversation.ringing"),
         Fact.ANSWERED: Move(Status.IN_PROGRESS, "conversation.answered"),
         Fact.ENDED: _END,
     },
     Status.RINGING: {
         Fact.QUEUED: _OLD,
-        Fact.CLAIMED: _BREAK,
+        Fact.CLAIMED: Move(Status.RINGING),
         Fact.AGENT_READY: _OLD,
         Fact.INTENT: _OLD,
+        Fact.UNSENT: _BREAK,
         Fact.RINGING: _OLD,
         Fact.ANSWERED: Move(Status.IN_PROGRESS, "conversation.answered"),
         Fact.ENDED: _END,
     },
     Status.IN_PROGRESS: {
         Fact.QUEUED: _OLD,
-        Fact.CLAIMED: _BREAK,
+        Fact.CLAIMED: Move(Status.IN_PROGRESS),
         Fact.AGENT_READY: _OLD,
         Fact.INTENT: _OLD,
+        Fact.UNSENT: _BREAK,
         Fact.RINGING: _OLD,  # the answer overtook it
         Fact.ANSWERED: _OLD,
         Fact.ENDED: _END,
@@ -160,6 +166,11 @@ SECOND_DISPATCH_SECONDS: Final = (
 AGENT_READY_SECONDS: Final = 15  # after the first dispatch
 DIAL_REQUEST_SECONDS: Final = 15
 SCHEDULED_LATE_SECONDS: Final = 300
+CUT_SECONDS: Final = (
+    1  # a heartbeat that was cut so long ago, and no other since: the agent is lost
+)
+RESCUE_SECONDS: Final = 4  # until the agent that takes over has to be heard of
+UNSENT_WAIT_SECONDS: Final = 3  # before a dial that could not be sent is tried again
 GRACE_SECONDS: Final = 5  # what a line that ends in time may take to be reported
 
 
@@ -179,14 +190,25 @@ def deadline_seconds(
     }[status]
 
 
-def code_when_overdue(status: Status, *, is_cap_shortened: bool, is_waiting: bool) -> HangupCode:
-    """Why a conversation ends whose deadline in `status` passed. `is_waiting`: it never got a free place.
+def code_when_overdue(
+    status: Status,
+    *,
+    is_cap_shortened: bool,
+    is_waiting: bool,
+    is_unsent: bool = False,
+    direction: Direction = "outbound",
+) -> HangupCode:
+    """Why a conversation ends whose deadline in `status` passed. `is_waiting`: it never got a free place; `is_unsent`: its
+    dial could never be sent. A call that comes in rings until our agent answers it.
 
     Raises KeyError for a terminal status, which has no deadline.
     """
+    if direction == "inbound" and status is Status.RINGING:
+        return HangupCode.AGENT_UNAVAILABLE
+    queued = HangupCode.MEDIA_UNAVAILABLE if is_unsent else HangupCode.AGENT_UNAVAILABLE
     return {
         Status.SCHEDULED: HangupCode.EXPIRED,
-        Status.QUEUED: HangupCode.EXPIRED if is_waiting else HangupCode.AGENT_UNAVAILABLE,
+        Status.QUEUED: HangupCode.EXPIRED if is_waiting else queued,
         Status.DIALING: HangupCode.OUTCOME_UNKNOWN,
         Status.RINGING: HangupCode.NO_ANSWER,
         Status.IN_PROGRESS: HangupCode.CREDITS_EXHAUSTED
@@ -195,8 +217,10 @@ def code_when_overdue(status: Status, *, is_cap_shortened: bool, is_waiting: boo
     }[status]
 
 
-def code_when_agent_lost(status: Status) -> HangupCode | None:
-    """Why a simulated call ends whose worker is gone; None: nothing was dialed, another agent may take it."""
+def code_when_agent_lost(status: Status, direction: Direction = "outbound") -> HangupCode | None:
+    """Why a call ends that no agent has any more; None: nothing was dialed, another agent may take it."""
+    if direction == "inbound" and status is Status.RINGING:
+        return HangupCode.AGENT_UNAVAILABLE
     if status in TALKING:
         return HangupCode.AGENT_LOST
     return HangupCode.OUTCOME_UNKNOWN if status in DIALED else None

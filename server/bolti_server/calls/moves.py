@@ -26,6 +26,8 @@ from bolti_server.calls.lifecycle import (
     HANGUPS,
     OUR_FAULTS,
     QUEUED_SECONDS,
+    RESCUE_SECONDS,
+    UNSENT_WAIT_SECONDS,
     Decision,
     Fact,
     HangupCode,
@@ -40,6 +42,9 @@ from bolti_server.world import World
 TEXT_DETAIL = "A text line has no sound to record."
 RECORDING_WAIT_SECONDS = (
     900  # a worker that was killed uploads what its spool holds when it is started again
+)
+CLOSING_SECONDS = (
+    3  # after the agent's report of the end its room is closed by us, if it is still there
 )
 END_SECONDS = 5  # a worker that was told to end a call reports the end within this, or we end it
 
@@ -59,6 +64,9 @@ class Ending:
     )
     is_message_left: bool = False
     virtual_ms: int | None = None  # told by a text line
+    is_reported: bool = (
+        False  # by the agent, which closes its room itself, when its last word is out
+    )
 
 
 @attrs.frozen
@@ -117,7 +125,9 @@ async def move(
         case Fact.QUEUED:
             moved = await _queue(tx, call)
         case Fact.CLAIMED:
-            raise AssertionError("claims are made by claiming.py, many in one statement")
+            raise AssertionError("claims are made many in one statement, and by `hand_over`")
+        case Fact.UNSENT:
+            raise AssertionError("a dial that was not sent is queued by `queue_again`")
         case Fact.AGENT_READY:
             moved = await _ready(tx, call, at)
         case Fact.INTENT | Fact.RINGING | Fact.ANSWERED:
@@ -127,7 +137,8 @@ async def move(
             return Moved(await _end(tx, world, call, at, ending), decision)
         case _:
             assert_never(fact)
-    if decision.event is not None:
+    is_told = fact is Fact.INTENT and call.unsent_detail is not None  # by its first intent
+    if decision.event is not None and not is_told:
         await events.emit_conversation(tx, world, call.workspace_id, call.id, decision.event)
     return Moved(moved, decision)
 
@@ -152,6 +163,54 @@ async def give_back(tx: Tx, call: LiveCall) -> LiveCall:
         heartbeat_at=None,
         last_report=0,
         deadline_at=deadline_at,
+    )
+
+
+async def hand_over(tx: Tx, call: LiveCall, *, since: datetime) -> LiveCall:
+    """A call in a room whose agent was lost after the intent waits for another, which takes its line over; the fence keeps
+    the lost one out, should it wake. Whoever looks into the room sends the other."""
+    assert call.is_in_room, f"the line of {call.id} is gone with its worker"
+    assert isinstance(lifecycle.decide(call.status, Fact.CLAIMED), Move), call.status
+    tx.wake(f"commands:{call.id}")
+    tx.wake("rooms")
+    return await _change(
+        tx,
+        call,
+        epoch=call.epoch + 1,
+        dispatch_count=call.dispatch_count + 1,
+        line_lost_at=None,
+        heartbeat_at=None,
+        last_report=0,
+        rescue_count=call.rescue_count + 1,
+        rescue_due_at=call.now + timedelta(seconds=RESCUE_SECONDS),
+        blind_since=call.blind_since or since,
+        room_look_at=call.now,
+    )
+
+
+async def queue_again(tx: Tx, call: LiveCall, detail: str) -> LiveCall:
+    """Nothing was sent of the dial: another agent may dial, until the minute of the call's queue is over."""
+    decision = lifecycle.decide(call.status, Fact.UNSENT)
+    assert isinstance(decision, Move), call.status
+    queued_at = call.queued_at or call.created_at
+    ends_at = queued_at + timedelta(seconds=QUEUED_SECONDS)
+    tx.wake(f"commands:{call.id}")
+    return await _change(
+        tx,
+        call,
+        status=decision.to,
+        epoch=call.epoch + 1,
+        worker_id=None,
+        ready_at=None,
+        line_lost_at=None,
+        heartbeat_at=None,
+        last_report=0,
+        dialed_at=None,
+        dial_nonce=None,
+        dispatch_count=0,
+        dispatch_at=call.now + timedelta(seconds=UNSENT_WAIT_SECONDS),
+        unsent_detail=detail,
+        deadline_at=max(ends_at, call.now),
     )
 
 
@@ -233,6 +292,8 @@ async def _end(tx: Tx, world: World, call: LiveCall, at: datetime, ending: Endin
         hangup_detail=ending.detail,
         sip_status=ending.sip_status,
         provider_code=ending.provider_code,
+        rescue_due_at=None,
+        room_look_at=_closing_at(call, ending),
         usage=encode_json(ending.usage),
         recording_status=_recording_status(part, ending, is_awaited=is_awaited),
         recording_detail=_recording_detail(call, ending, has_parts=bool(parts)),
@@ -247,6 +308,12 @@ async def _end(tx: Tx, world: World, call: LiveCall, at: datetime, ending: Endin
     if part is not None:
         await _emit(tx, world, call, "conversation.recording_ready")
     return ended
+
+
+def _closing_at(call: LiveCall, ending: Ending) -> datetime | None:
+    """Before then nobody closes its room; None: at once."""
+    is_left_to_agent = call.is_in_room and ending.is_reported
+    return call.now + timedelta(seconds=CLOSING_SECONDS) if is_left_to_agent else None
 
 
 def _duration_seconds(call: LiveCall, at: datetime, ending: Ending) -> int:
@@ -302,6 +369,7 @@ async def _tell_end(tx: Tx, world: World, call: LiveCall, *, was_scheduled: bool
         )
     tx.wake(f"commands:{call.id}")
     tx.wake("conversations_due")  # a place has become free
+    tx.wake("rooms")  # and its room has to be closed
 
 
 async def _emit(tx: Tx, world: World, call: LiveCall, event_type: str) -> None:

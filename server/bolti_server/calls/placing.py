@@ -34,11 +34,12 @@ _ATTEMPTS = 3  # at a place whose taker is gone when we look who it was
 
 @attrs.frozen
 class Asking:
-    """Who asks for a call by which agent."""
+    """Who asks for a call by which agent. `has_rooms`: whether this server has a media server."""
 
     workspace_id: str
     organization_id: str
     agent_id: str
+    has_rooms: bool
     idempotency_key: str | None = None
 
 
@@ -75,7 +76,7 @@ async def place_outbound_call(tx: Tx, asking: Asking, wanted: Wanted | Refusal) 
             refusals.append(found)
         else:
             binding = found
-            refusals.extend(checking.binding_refusals(wanted, found))
+            refusals.extend(checking.binding_refusals(wanted, found, has_rooms=asking.has_rooms))
     if refusals or binding is None:
         refusals.extend(await _refusals_of_state(tx, asking, wanted, agent, binding))
         raise combine(refusals)
@@ -236,6 +237,7 @@ def _draft(
     scheduled_at: datetime | None,
 ) -> Draft:
     request, limits = wanted.request, agent.configuration.limits
+    line = checking.line_of(request.simulation, binding)
     return Draft(
         id=new_id("conv"),
         organization_id=asking.organization_id,
@@ -248,7 +250,8 @@ def _draft(
         variable_values=request.variable_values,
         scenario=_scenario(request.simulation),
         script=None if request.simulation is None else request.simulation.script,
-        line="audio" if request.simulation is None else request.simulation.line.value,
+        line=line,
+        trunk_id=binding.trunk_id if line == "room" else None,
         idempotency_key=asking.idempotency_key,
         allows_concurrent_to_callee=request.allow_concurrent_to_callee,
         queues_when_limited=request.when_limited is WhenLimited.queue,

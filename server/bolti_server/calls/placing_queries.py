@@ -21,7 +21,7 @@ _INSERT = """
         status, simulated, from_number, to_number, variable_values, scenario, idempotency_key,
         allows_concurrent_to_callee, queues_when_limited, queue_timeout_seconds, max_duration_seconds,
         ring_timeout_seconds, scheduled_call_id, scheduled_at, created_at, deadline_at, queued_at, next_at,
-        script, line)
+        script, line, trunk_id, room_name)
     select $1, $2, $3, $4, $5::integer, $6, 'outbound',
         $7, $8::boolean, $9, $10::text, $11::jsonb, $12, $13,
         $14::boolean, $15::boolean, $16::integer, $17::integer,
@@ -29,14 +29,14 @@ _INSERT = """
         coalesce($20::timestamptz, now) + $21::integer * interval '1 second',
         case when $20::timestamptz is null then now end,
         case when $22::boolean then now else $20::timestamptz end,
-        $23, $24
+        $23, $24::text, $25, case when $24 = 'room' then $2 end
     from clock"""
 # What this statement can't see because it is newer breaks the unique index instead.
 _WHERE_FREE = """
     cross join (select count(*) filter (where next_at is null) as live,
                  count(*) filter (where direction = 'outbound' and to_number = $10) as with_callee
           from conversations where workspace_id = $1 and ended_at is null and status <> 'scheduled') as places
-    where places.live < $25 and ($14 or places.with_callee = 0)"""
+    where places.live < $26 and ($14 or places.with_callee = 0)"""
 _UNLESS_TAKEN = """
     on conflict do nothing returning id"""
 
@@ -56,7 +56,8 @@ class Draft:
     variable_values: Mapping[str, object]
     scenario: str | None
     script: str | None
-    line: str  # audio or text
+    line: str  # audio, text or room
+    trunk_id: str | None  # of a room: what carries it
     idempotency_key: str | None
     allows_concurrent_to_callee: bool
     queues_when_limited: bool
@@ -261,7 +262,7 @@ async def find_admissible_of_any_workspace(tx: Tx, limit: int) -> list[tuple[str
 def _arguments(
     workspace_id: str, draft: Draft, status: str, deadline_seconds: int, *, waits: bool
 ) -> tuple[object, ...]:
-    """$1 to $24 of `_INSERT`."""
+    """$1 to $25 of `_INSERT`."""
     return (
         workspace_id,
         draft.id,
@@ -287,4 +288,5 @@ def _arguments(
         waits,
         draft.script,
         draft.line,
+        draft.trunk_id,
     )

@@ -26,9 +26,9 @@ class StoredConversation:
     status: str
     simulated: bool
     line: str
-    agent_id: str
+    agent_id: str | None
     agent_name: str
-    agent_version: int
+    agent_version: int | None
     agent_phone_number_id: str | None
     from_number: str | None
     to_number: str | None
@@ -84,6 +84,7 @@ class StoredRecording:
     detail: str | None
     path: str | None
     size_bytes: int | None
+    is_over: bool
 
 
 @attrs.frozen
@@ -152,7 +153,8 @@ async def find_transcript(
 
 async def find_recording(tx: Tx, workspace_id: str, conversation_id: str) -> StoredRecording | None:
     row = await tx.fetchrow(
-        """select id, recording_status, recording_detail, recording_path, recording_bytes
+        """select id, recording_status, recording_detail, recording_path, recording_bytes,
+                  ended_at is not null as is_over
            from conversations where workspace_id = $1 and id = $2""",
         workspace_id,
         conversation_id,
@@ -165,6 +167,7 @@ async def find_recording(tx: Tx, workspace_id: str, conversation_id: str) -> Sto
         detail=row["recording_detail"],
         path=row["recording_path"],
         size_bytes=row["recording_bytes"],
+        is_over=row["is_over"],
     )
 
 

@@ -22,6 +22,7 @@ _CHUNK_BYTES = 1 << 18
 
 _WHY_NOT = {
     "none": "This conversation has no recording.",
+    "live": "The call goes on; its recording, if it has one, comes after its end. Wait for conversation.recording_ready.",
     "pending": "The recording is not ready yet. Wait for conversation.recording_ready.",
     "failed": "The recording could not be kept.",
 }
@@ -64,14 +65,14 @@ async def open_download(
     if recording is None:
         raise not_found("conversation")
     if recording.path is None or recording.size_bytes is None or recording.status != "available":
-        raise not_available(recording.status, recording.detail)
+        raise not_available(recording.status, recording.detail, is_over=recording.is_over)
     span = span_of(range_header, recording.size_bytes)
     first_end = min(span.start + _CHUNK_BYTES, span.end)
     try:
         first = await world.objects.get_range(recording.path, span.start, first_end)
     except ObjectMissing:
         log.error("recording_missing", conversation_id=conversation_id, path=recording.path)
-        raise not_available("failed", "Its file is gone.") from None
+        raise not_available("failed", "Its file is gone.", is_over=True) from None
     return Download(conversation_id, span, _chunks(world, recording, first, first_end, span.end))
 
 
@@ -109,9 +110,9 @@ async def _chunks(
         position = upto
 
 
-def not_available(status: str, detail: str | None) -> Refusal:
-    """404 recording_not_available, with the status and why."""
-    words = _WHY_NOT.get(status, _WHY_NOT["none"])
+def not_available(status: str, detail: str | None, *, is_over: bool) -> Refusal:
+    """404 recording_not_available, with the status and why. `is_over`: the call."""
+    words = _WHY_NOT.get(status if is_over else "live", _WHY_NOT["none"])
     return Refusal(
         404,
         "recording_not_available",

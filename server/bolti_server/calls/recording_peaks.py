@@ -32,7 +32,7 @@ async def peaks_of(world: World, workspace_id: str, conversation_id: str) -> str
 
 def _refusal(found: StoredPeaks) -> Refusal:
     if found.recording_status != "available" or found.status is None:
-        return not_available(found.recording_status, found.recording_detail)
+        return not_available(found.recording_status, found.recording_detail, is_over=found.is_over)
     if found.status == "failed":
         words = f"There are no peaks of this recording. {found.detail}"
     else:

@@ -21,6 +21,7 @@ from bolti_server.calls import (
     events,
     heard_queries,
     leases,
+    recording_ends,
 )
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.artifact_queries import StoredPart
@@ -91,24 +92,8 @@ async def _fail(tx: Tx, workspace_id: str, conversation_id: str) -> bool:
         again_at = call.now + timedelta(seconds=JOIN_SECONDS)
         await queries.change_call(tx, workspace_id, conversation_id, {"next_at": again_at})
         return True
-    await _give_up(tx, call, "The agent worker never delivered it.")
+    await recording_ends.give_up(tx, call, "The agent worker never delivered it.")
     return True
-
-
-async def will_not_come(tx: Tx, call: LiveCall) -> LiveCall:
-    """The worker of a call that is over says that it has no recording: one that was awaited has failed.
-
-    Returns the call after it. Nothing changes where none was awaited.
-    """
-    parts = await artifact_queries.list_parts(tx, call.workspace_id, call.id)
-    if call.recording_status != "pending" or parts:
-        return call
-    return await _give_up(tx, call, "The agent worker came back without a recording of this call.")
-
-
-async def _give_up(tx: Tx, call: LiveCall, detail: str) -> LiveCall:
-    changes = {"recording_status": "failed", "recording_detail": detail, "next_at": None}
-    return await queries.change_call(tx, call.workspace_id, call.id, changes)
 
 
 async def _keep(tx: Tx, world: World, conversation_id: str, stored: StoredPart) -> None:

@@ -87,9 +87,7 @@ def summary_of(world: World, stored: StoredConversation) -> structs.Conversation
         status=stored.status,
         simulated=stored.simulated,
         line=stored.line,
-        agent=structs.AgentReference(
-            id=stored.agent_id, name=stored.agent_name, version=stored.agent_version
-        ),
+        agent=_agent(stored),
         agent_phone_number_id=stored.agent_phone_number_id,
         from_number=stored.from_number,
         to_number=stored.to_number,
@@ -118,6 +116,7 @@ def scheduled_call_of(stored: StoredConversation) -> structs.ScheduledCall:
     assert stored.scheduled_call_id is not None, f"{stored.id} was not scheduled"
     assert stored.scheduled_at is not None, f"{stored.id} was not scheduled"
     assert stored.to_number is not None, f"{stored.id} calls nobody"
+    assert stored.agent_id is not None, f"{stored.id} is of no agent"
     status = _scheduled_status(stored)
     return structs.ScheduledCall(
         id=stored.scheduled_call_id,
@@ -139,6 +138,15 @@ def _scheduled_status(stored: StoredConversation) -> str:
     if stored.ended_at is None:
         return "pending"
     return "cancelled" if stored.status == "cancelled" else "failed"
+
+
+def _agent(stored: StoredConversation) -> structs.AgentReference | None:
+    if stored.agent_id is None:
+        return None
+    assert stored.agent_version is not None, f"{stored.id} has an agent of no version"
+    return structs.AgentReference(
+        id=stored.agent_id, name=stored.agent_name, version=stored.agent_version
+    )
 
 
 def _hangup(stored: StoredConversation) -> structs.Hangup | None:

@@ -46,6 +46,7 @@ async def place(
         workspace_id=caller.workspace_id,
         organization_id=caller.organization_id,
         agent_id=agent_id,
+        has_rooms=world.media is not None,
         idempotency_key=request.headers.get("idempotency-key"),
     )
 

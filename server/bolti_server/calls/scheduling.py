@@ -115,7 +115,7 @@ async def _reason_against(tx: Tx, call: DueCall) -> _Reason | None:
     )
     if isinstance(binding, Refusal):
         return _Reason(HangupCode.DESTINATION_NOT_ALLOWED, binding.detail)
-    refusal = destination_refusal(binding, call.to_number)
+    refusal = destination_refusal(binding.phone_number, call.to_number, simulated=binding.simulated)
     if refusal is not None:
         return _Reason(HangupCode.DESTINATION_NOT_ALLOWED, refusal.detail)
     unwanted = await do_not_call.refusal(tx, call.workspace_id, call.to_number)

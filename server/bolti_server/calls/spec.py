@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +22,7 @@ from bolti_server.base.errors import Refusal
 from bolti_server.base.logging import get_logger
 from bolti_server.calls import leases
 from bolti_server.calls import worker_queries as queries
+from bolti_server.calls.lifecycle import Status
 from bolti_server.calls.worker_queries import LiveCall
 from bolti_server.contract import structs
 from bolti_server.worker_api.messages import (
@@ -30,6 +32,7 @@ from bolti_server.worker_api.messages import (
     SilencePromptSpec,
     SpokenTurn,
     SttSpec,
+    Takeover,
     ToolSpec,
     TtsSpec,
     TurnSpec,
@@ -69,14 +72,20 @@ async def specs_of_claimed(tx: Tx, conversation_ids: Sequence[str]) -> dict[str,
         agent, tools = agents_used[key]
         try:
             found[call.id] = _spec(call, agent, tools, [])
-        except Exception as error:
+        except (
+            msgspec.MsgspecError,
+            ValueError,
+            LookupError,
+        ) as error:  # what is stored fits no more
             log.error("spec_failed", conversation_id=call.id, exc_info=error)
     return found
 
 
 def _spec(
-    call: LiveCall, agent: AgentForCall, tools: list[ToolSpec], turns: Sequence[str]
+    call: LiveCall, agent: AgentForCall, tools: list[ToolSpec], encoded: Sequence[str]
 ) -> CallSpec:
+    """`encoded`: the turns that the record has."""
+    turns = [msgspec.json.decode(each, type=structs.Turn) for each in encoded]
     configuration = agent.configuration
     values = values_of(call, agent)
     return CallSpec(
@@ -87,6 +96,7 @@ def _spec(
         instructions=specs.instructions(configuration, values),
         greeting=specs.greeting(configuration, values),
         disclosure_text=specs.disclosure(configuration, values),
+        opt_out_key=configuration.opt_out_key,
         primary_language=configuration.primary_language,
         timezone=configuration.timezone,
         stt=msgspec.convert(configuration.stt, SttSpec, from_attributes=True),
@@ -112,7 +122,7 @@ def _spec(
         is_cap_shortened=call.is_cap_shortened,
         silence_timeout_seconds=configuration.limits.silence_timeout_seconds,
         is_recording_enabled=configuration.is_recording_enabled,
-        transcript_so_far=[_spoken(turn) for turn in turns],
+        transcript_so_far=[SpokenTurn(role=turn.role, text=turn.text) for turn in turns],
         voicemail=msgspec.convert(
             {
                 "behaviour": configuration.voicemail.behaviour,
@@ -127,6 +137,7 @@ def _spec(
             times=configuration.silence_prompt.times,
             text=specs.silence_prompt(configuration, values),
         ),
+        takeover=_takeover(call, turns),
     )
 
 
@@ -164,19 +175,37 @@ def built_in_values(call: LiveCall, agent: AgentForCall, now: datetime) -> dict[
 
 
 def _line(call: LiveCall) -> LineSpec:
-    assert call.simulated, "only simulated lines are built so far"
-    assert call.from_number is not None, f"{call.id} has no number to call from"
-    assert call.to_number is not None, f"{call.id} has no number to call"
+    kind: Literal["simulated", "room", "browser"]
+    match call.line:
+        case "room" | "browser" as kind:
+            assert call.room_name is not None, f"{call.id} has no room"
+        case _:
+            assert call.simulated, "a line in the worker is of the simulated network"
+            kind = "simulated"
+    if kind != "browser":
+        is_told = call.from_number is not None or call.direction == "inbound"  # callers withhold it
+        assert is_told, f"{call.id} has no number that calls"
+        assert call.to_number is not None, f"{call.id} has no number that is called"
     return LineSpec(
-        kind="simulated",
+        kind=kind,
         from_number=call.from_number,
         to_number=call.to_number,
         scenario=call.scenario,
         script=call.script,
         is_text=call.line == "text",
+        is_simulated=call.simulated,
+        room=call.room_name,
     )
 
 
-def _spoken(encoded: str) -> SpokenTurn:
-    turn = msgspec.json.decode(encoded, type=structs.Turn)
-    return SpokenTurn(role=turn.role, text=turn.text)
+def _takeover(call: LiveCall, turns: Sequence[structs.Turn]) -> Takeover | None:
+    """Of an agent that replaces one that was lost after its intent: the line is there, or was."""
+    if call.rescue_count == 0 or call.status is Status.QUEUED:
+        return None
+    answered_ms_ago = None
+    if call.answered_at is not None:
+        answered_ms_ago = max(0, round((call.now - call.answered_at).total_seconds() * 1000))
+    return Takeover(
+        answered_ms_ago=answered_ms_ago,
+        turn_count=max((turn.index + 1 for turn in turns), default=0),
+    )

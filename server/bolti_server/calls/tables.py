@@ -1,4 +1,4 @@
-"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql."""
+"""The slice's tables. The DDL, with every constraint, is migrations/sql (0001, 0008)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ConversationRow(Table, tablename="conversations", db=ENGINE):
     id = Text(primary_key=True, default=None)
     workspace_id = Text()
     organization_id = Text()
-    agent_id = Text()
-    agent_version = Integer()
+    agent_id = Text(null=True)
+    agent_version = Integer(null=True)
     agent_phone_number_id = Text(null=True)
     direction = Text()
     status = Text()
@@ -30,6 +30,17 @@ class ConversationRow(Table, tablename="conversations", db=ENGINE):
     scenario = Text(null=True)
     line = Text()
     script = Text(null=True)
+    trunk_id = Text(null=True)
+    room_name = Text(null=True)
+    sip_call_id = Text(null=True)
+    rescue_count = Integer()
+    rescue_due_at = Timestamptz(null=True)
+    rescue_epoch = Integer(null=True)
+    blind_since = Timestamptz(null=True)
+    dispatch_at = Timestamptz(null=True)
+    unsent_detail = Text(null=True)
+    room_look_at = Timestamptz(null=True)
+    room_closed_at = Timestamptz(null=True)
     idempotency_key = Text(null=True)
     allows_concurrent_to_callee = Boolean()
     queues_when_limited = Boolean()
@@ -166,5 +177,6 @@ class WorkerRow(Table, tablename="workers", db=ENGINE):
     id = Text(primary_key=True, default=None)
     name = Text()
     capacity = Integer()
+    rooms = JSONB(null=True)
     seen_at = Timestamptz()
     started_at = Timestamptz()

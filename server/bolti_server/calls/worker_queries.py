@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -16,12 +17,16 @@ from bolti_server.base.db import Tx, encode_json
 from bolti_server.calls.hangups import Direction, Status
 from bolti_server.contract import structs
 
+ROOM_LINES = ("room", "browser")
+
 _COLUMNS = """
     id, workspace_id, organization_id, agent_id, agent_version, direction, status, simulated,
     from_number, to_number, variable_values::text as variable_values, scenario, script, line, max_duration_seconds,
     is_cap_shortened, ring_timeout_seconds, epoch, worker_id, dispatch_count, dispatched_at, ready_at,
     dial_nonce, last_report, last_command, scheduled_call_id, created_at, queued_at, dialed_at,
-    ringing_at, answered_at, ended_at, deadline_at, next_at, recording_status, bolti_now() as now"""
+    ringing_at, answered_at, ended_at, deadline_at, next_at, recording_status, trunk_id, room_name, sip_call_id,
+    heartbeat_at, line_lost_at, rescue_count, rescue_due_at, rescue_epoch, blind_since, room_look_at, unsent_detail,
+    bolti_now() as now"""
 _CALL = "select" + _COLUMNS + " from conversations"
 
 
@@ -45,7 +50,7 @@ class LiveCall:
     variable_values: str
     scenario: str | None
     script: str | None
-    line: str  # audio or text
+    line: str  # audio, text, room, browser
     max_duration_seconds: int
     is_cap_shortened: bool
     ring_timeout_seconds: int
@@ -67,11 +72,34 @@ class LiveCall:
     deadline_at: datetime | None
     next_at: datetime | None
     recording_status: str
+    trunk_id: str | None
+    room_name: str | None
+    sip_call_id: str | None
+    heartbeat_at: datetime | None
+    line_lost_at: datetime | None
+    rescue_count: int
+    rescue_due_at: datetime | None
+    rescue_epoch: int | None
+    blind_since: datetime | None
+    room_look_at: datetime | None
+    unsent_detail: str | None
     now: datetime
 
     @property
     def is_over(self) -> bool:
         return self.ended_at is not None
+
+    @property
+    def is_in_room(self) -> bool:
+        """Its line is a participant of a LiveKit room: it outlives its agent."""
+        return self.line in ROOM_LINES
+
+
+@attrs.frozen
+class Lease:
+    conversation_id: str
+    epoch: int
+    line: str
 
 
 @attrs.frozen
@@ -142,14 +170,16 @@ async def change_call(
 
 
 async def register_worker_of_any_workspace(
-    tx: Tx, worker_id: str, *, name: str, capacity: int
+    tx: Tx, worker_id: str, *, name: str, capacity: int, rooms: str | None
 ) -> None:
+    """`rooms`: what it says of itself as an agent worker of the media server, in JSON."""
     await tx.execute(
-        """insert into workers (id, name, capacity) values ($1, $2, $3)
-           on conflict (id) do update set name = $2, capacity = $3, seen_at = bolti_now()""",
+        """insert into workers (id, name, capacity, rooms) values ($1, $2, $3, $4::jsonb)
+           on conflict (id) do update set name = $2, capacity = $3, rooms = $4::jsonb, seen_at = bolti_now()""",
         worker_id,
         name,
         capacity,
+        rooms,
     )
 
 
@@ -157,13 +187,13 @@ async def claim_of_any_workspace(
     tx: Tx,
     worker_id: str,
     *,
-    line: str,
+    lines: Sequence[str],
     limit: int,
     most_dispatches: int,
     second_dispatch_seconds: int,
     ready_seconds: int,
-) -> list[tuple[str, int]]:
-    """Leases up to `limit` queued conversations of `line` (audio or text), the oldest first: (id, epoch) of each.
+) -> list[Lease]:
+    """Leases up to `limit` queued conversations of `lines`, the oldest first.
 
     Free is what nobody has, and what had its first agent `second_dispatch_seconds` ago without being ready. The first
     dispatch starts the time in which an agent has to be ready; no later one prolongs it.
@@ -172,7 +202,8 @@ async def claim_of_any_workspace(
         """with free as (
                select id from conversations
                where status = 'queued' and ready_at is null and next_at is null and ended_at is null
-                 and deadline_at > bolti_now() and line = $6
+                 and deadline_at > bolti_now() and line = any($6::text[])
+                 and (dispatch_at is null or dispatch_at <= bolti_now())
                  and (worker_id is null and dispatch_count < $3
                       or dispatch_count = 1 and dispatched_at <= bolti_now() - $4::integer * interval '1 second')
                order by id limit $2 for no key update skip locked)
@@ -181,15 +212,15 @@ async def claim_of_any_workspace(
                dispatch_count = c.dispatch_count + 1, heartbeat_at = bolti_now(), line_lost_at = null,
                last_report = 0, deadline_at = least(c.deadline_at, bolti_now() + $5::integer * interval '1 second')
            from free where c.id = free.id
-           returning c.id, c.epoch""",
+           returning c.id as conversation_id, c.epoch, c.line""",
         worker_id,
         limit,
         most_dispatches,
         second_dispatch_seconds,
         ready_seconds,
-        line,
+        list(lines),
     )
-    return sorted((row["id"], row["epoch"]) for row in rows)
+    return sorted((Lease(**dict(row)) for row in rows), key=attrgetter("conversation_id"))
 
 
 # ---- reports ----
@@ -321,7 +352,8 @@ async def is_end_wanted(tx: Tx, workspace_id: str, conversation_id: str) -> bool
 async def beat_of_any_workspace(tx: Tx, conversation_id: str, epoch: int) -> datetime | None:
     """The worker of that epoch is alive: the instant of this beat. None where the call is over or another epoch's."""
     beat_at: datetime | None = await tx.fetchval(
-        """update conversations set heartbeat_at = bolti_now(), line_lost_at = null
+        """update conversations
+           set heartbeat_at = bolti_now(), line_lost_at = null, rescue_due_at = null, blind_since = null
            where id = $1 and epoch = $2 and ended_at is null returning heartbeat_at""",
         conversation_id,
         epoch,

@@ -16,7 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from bolti_server.base.errors import Refusal
-from bolti_server.calls import claiming, commands, leases, recordings, spec, tool_calls
+from bolti_server.calls import answering, claiming, commands, leases, recordings, spec, tool_calls
 from bolti_server.calls.dial_intent import commit_intent
 from bolti_server.calls.following import follow
 from bolti_server.calls.long_polls import connection_of
@@ -26,6 +26,7 @@ from bolti_server.worker_api.messages import (
     PROTOCOL_VERSION,
     ClaimRequest,
     DialIntent,
+    InboundCall,
     Reports,
     ToolRequest,
 )
@@ -48,6 +49,21 @@ async def claim(request: Request[Any, Any, Any], world: NamedDependency[World]) 
         raise Refusal(400, "validation_failed", "capacity: Is a number of calls.")
     async with connection_of(request) as gone:
         return json_response(await claiming.claim(world, message, gone=gone))
+
+
+@post("/internal/inbound", status_code=200)
+async def post_inbound(
+    request: Request[Any, Any, Any], world: NamedDependency[World]
+) -> Response[bytes]:
+    leases.check_worker_token(world.settings.worker_token, _token(request))
+    call = await _message(request, InboundCall)
+    names = (call.worker_id, call.room, call.sip_call_id, call.trunk_id)
+    if not all(names) or max(map(len, (*names, call.from_number, call.to_number))) > 200:
+        detail = (
+            "worker_id, room, sip_call_id and trunk_id: Are needed, and at most 200 characters."
+        )
+        raise Refusal(400, "validation_failed", detail)
+    return json_response(await answering.answer_inbound(world, call))
 
 
 @get("/internal/conversations/{conversation_id:str}/spec")
@@ -125,6 +141,7 @@ async def put_recording(
 
 ROUTES: list[HTTPRouteHandler] = [
     claim,
+    post_inbound,
     get_spec,
     post_intent,
     post_reports,

@@ -13,7 +13,7 @@ from bolti_server.base.errors import Fault, Refusal, combine, not_found
 from bolti_server.base.ids import new_id
 from bolti_server.billing import ledger
 from bolti_server.billing.queries import number_cost_per_month
-from bolti_server.numbers import queries
+from bolti_server.numbers import queries, sync_queries, trunk_queries
 from bolti_server.numbers.creating import MonthlyCost, add_simulated_number
 from bolti_server.numbers.queries import StoredNumber
 from bolti_server.numbers.simulated_network import COUNTRY, OFFERED
@@ -67,12 +67,18 @@ async def buy_number(
 async def release_number(tx: Tx, workspace_id: str, number_id: str) -> None:
     """Takes the number from its agent and from the workspace; calls in progress keep it until they end. What is paid
     stays paid. Raises Refusal 404."""
+    found = await queries.find_number(tx, workspace_id, number_id)
+    if found is None:
+        raise not_found("number")
+    # The trunk before the number, as where one is added: two that want the same would wait for each other.
+    await trunk_queries.lock_trunk(tx, workspace_id, found.trunk_id)
     number = await queries.lock_number(tx, workspace_id, number_id)
     if number is None:
         raise not_found("number")
     if number.agent_id is not None and number.agent_phone_number_id is not None:
         await queries.end_binding(tx, workspace_id, number.agent_id, number.agent_phone_number_id)
     await queries.mark_released(tx, workspace_id, number_id)
+    await sync_queries.request_sync(tx, workspace_id, number.trunk_id)
 
 
 def _not_available(phone_number: str, why: str) -> Refusal:

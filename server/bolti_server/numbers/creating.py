@@ -7,7 +7,7 @@ import attrs
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Fault, Refusal
 from bolti_server.base.ids import new_id
-from bolti_server.numbers import queries
+from bolti_server.numbers import queries, sync_queries
 from bolti_server.numbers.queries import StoredNumber
 from bolti_server.numbers.simulated_network import COUNTRY, is_simulated_number
 
@@ -56,7 +56,7 @@ async def add_simulated_number(
             can_inbound=True,
             can_outbound=True,
         )
-    await queries.insert_number(
+    is_new = await queries.insert_number(
         tx,
         workspace_id,
         number_id,
@@ -66,6 +66,8 @@ async def add_simulated_number(
         monthly_cost_micros=None if cost is None else cost.amount_micros,
         currency=None if cost is None else cost.currency,
     )
+    if is_new:
+        await sync_queries.request_sync(tx, workspace_id, trunk_id)
     number = await queries.find_number_by_phone_number(tx, workspace_id, phone_number)
     assert number is not None, "inserted or found a line above"
     return number

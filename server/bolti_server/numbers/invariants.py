@@ -31,6 +31,13 @@ INVARIANTS: dict[str, str] = {
     "a simulated trunk carries simulated numbers and no other trunk does": """
         select n.id from numbers n join trunks t on t.id = n.trunk_id
         where (t.kind = 'simulated') <> (n.phone_number ~ '^\\+120255501[0-9]{2}$')""",
+    "a deleted trunk carries no number and keeps no password": """
+        select t.id from trunks t where t.deleted_at is not null
+          and (t.outbound_password_sealed is not null or t.inbound_password_sealed is not null
+               or exists (select from numbers n where n.trunk_id = t.id and n.released_at is null))""",
+    "what the media server is told of, or failed to be, is told again": """
+        select id, inbound_status from trunks
+        where inbound_status in ('pending', 'ready', 'failed') and sync_due_at is null""",
     "a phone number is E.164": """
         select id from numbers where phone_number !~ '^\\+[1-9][0-9]{6,14}$'""",
 }

@@ -22,6 +22,7 @@ class StoredBinding:
     number_id: str
     phone_number: str
     direction: str
+    trunk_id: str
     trunk_kind: str
     can_inbound: bool
     can_outbound: bool
@@ -65,7 +66,7 @@ _NUMBER = """
     where n.workspace_id = $1 and n.released_at is null"""
 
 _BINDING = """
-    select b.id, b.agent_id, b.number_id, n.phone_number, b.direction, t.kind as trunk_kind,
+    select b.id, b.agent_id, b.number_id, n.phone_number, b.direction, t.id as trunk_id, t.kind as trunk_kind,
            t.can_inbound, t.can_outbound, b.created_at
     from agent_phone_numbers b
     join numbers n on n.id = b.number_id join trunks t on t.id = n.trunk_id
@@ -98,6 +99,7 @@ class NumberFilter:
     country: str | None = None
     phone_number: str | None = None
     simulated: bool | None = None
+    trunk_id: str | None = None
 
 
 async def list_numbers(
@@ -117,6 +119,7 @@ async def list_numbers(
             and ($6::text is null or n.country = $6)
             and ($7::text is null or n.phone_number = $7)
             and ($8::boolean is null or (t.kind = 'simulated') = $8)
+            and ($9::text is null or n.trunk_id = $9)
             order by n.id {order.sql} limit $3""",
         workspace_id,
         before_id,
@@ -126,6 +129,7 @@ async def list_numbers(
         wanted.country,
         wanted.phone_number,
         wanted.simulated,
+        wanted.trunk_id,
     )
     return [_number(row) for row in rows]
 

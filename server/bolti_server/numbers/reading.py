@@ -24,6 +24,7 @@ class OutboundBinding:
     agent_phone_number_id: str
     number_id: str
     phone_number: str
+    trunk_id: str
     trunk_kind: str
     simulated: bool
 
@@ -55,13 +56,15 @@ async def outbound_binding(
     return Refusal(400, "validation_failed", detail, faults=[fault])
 
 
-def destination_refusal(binding: OutboundBinding, to_number: str) -> Refusal | None:
-    """403 where the simulated and the real network would meet."""
-    if binding.simulated == is_simulated_number(to_number):
+def destination_refusal(
+    from_number: str | None, to_number: str, *, simulated: bool
+) -> Refusal | None:
+    """403 where the simulated and the real network would meet. `simulated`: which of them `from_number` belongs to."""
+    if simulated == is_simulated_number(to_number):
         return None
-    if binding.simulated:
+    if simulated:
         detail = (
-            f"{binding.phone_number} is a simulated number and reaches only the simulated network: "
+            f"{from_number} is a simulated number and reaches only the simulated network: "
             "+12025550100 to +12025550199."
         )
     else:
@@ -92,6 +95,7 @@ def _outbound(binding: StoredBinding) -> OutboundBinding:
         agent_phone_number_id=binding.id,
         number_id=binding.number_id,
         phone_number=binding.phone_number,
+        trunk_id=binding.trunk_id,
         trunk_kind=binding.trunk_kind,
         simulated=binding.is_simulated,
     )

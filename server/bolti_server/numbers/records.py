@@ -21,7 +21,7 @@ def number_record(number: StoredNumber) -> structs.Number:
         id=number.id,
         phone_number=number.phone_number,
         country=number.country,
-        trunk=structs.Trunk(
+        trunk=structs.TrunkReference(
             id=number.trunk_id,
             name=number.trunk_name,
             kind=number.trunk_kind,

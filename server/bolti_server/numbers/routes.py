@@ -13,7 +13,7 @@ from bolti_server.agents import reading as agents
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal, combine, not_found
 from bolti_server.contract import structs
-from bolti_server.numbers import buying_routes, queries
+from bolti_server.numbers import buying_routes, queries, trunk_routes
 from bolti_server.numbers.assigning import assign_number, unassign_number
 from bolti_server.numbers.queries import NumberFilter
 from bolti_server.numbers.records import binding_record, number_record
@@ -42,6 +42,7 @@ async def list_numbers(
         country=query.get("country"),
         phone_number=query.get("phone_number"),
         simulated=query.get("simulated"),
+        trunk_id=query.get("trunk_id"),
     )
     async with world.db.transaction(is_readonly=True) as tx:
         found = await queries.list_numbers(
@@ -154,6 +155,7 @@ ROUTES: list[HTTPRouteHandler] = [
     list_numbers,
     get_number,
     *buying_routes.ROUTES,
+    *trunk_routes.ROUTES,
     list_agent_phone_numbers,
     assign_phone_number,
     unassign_phone_number,

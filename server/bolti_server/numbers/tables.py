@@ -1,15 +1,16 @@
-"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql and 0005_versions.sql."""
+"""The slice's tables. The DDL, with every constraint, is migrations/sql: 0001, 0005 and 0008."""
 
 from __future__ import annotations
 
-from piccolo.columns import BigInt, Boolean, Text, Timestamptz
+from piccolo.columns import Array, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 from bolti_server.base.db import ENGINE
 
 
 class TrunkRow(Table, tablename="trunks", db=ENGINE):
-    """What carries numbers; a simulated trunk reaches simulated numbers only."""
+    """What carries numbers; a simulated trunk reaches simulated numbers only. What the media server has of it, and
+    when it has to be told, is written by syncing.py."""
 
     id = Text(primary_key=True, default=None)
     workspace_id = Text()
@@ -18,6 +19,24 @@ class TrunkRow(Table, tablename="trunks", db=ENGINE):
     can_inbound = Boolean()
     can_outbound = Boolean()
     created_at = Timestamptz()
+    host = Text(null=True)
+    transport = Text(null=True)
+    outbound_username = Text(null=True)
+    outbound_password_sealed = Bytea(null=True)
+    inbound_username = Text(null=True)
+    inbound_password_sealed = Bytea(null=True)
+    allowed_addresses = Array(base_column=Text())
+    codecs = Array(base_column=Text())
+    deleted_at = Timestamptz(null=True)
+    media_trunk_id = Text(null=True)
+    media_rule_id = Text(null=True)
+    sync_due_at = Timestamptz(null=True)
+    sync_attempts = Integer()
+    sync_detail = Text(null=True)
+    inbound_status = Text()
+    version = Integer()
+    answer_changes = Integer()
+    updated_at = Timestamptz()
 
 
 class NumberRow(Table, tablename="numbers", db=ENGINE):

@@ -32,7 +32,11 @@ from bolti_server.worker_api.messages import (
     DialIntent,
     DialIntentAnswer,
     EndReport,
+    InboundAnswer,
+    InboundCall,
     ReportType,
+    RoomWorker,
+    SipTrunk,
     ToolAnswer,
     ToolCallReport,
     ToolRequest,
@@ -68,9 +72,15 @@ class WorkerClient:
         await self.connection.aclose()
 
     async def claim(
-        self, worker_id: str, name: str, capacity: int, text_capacity: int = 0
+        self,
+        worker_id: str,
+        name: str,
+        capacity: int,
+        text_capacity: int = 0,
+        rooms: RoomWorker | None = None,
     ) -> list[Claimed]:
-        """Waits up to CLAIM_WAIT_SECONDS for calls to carry, at most `capacity`, and `text_capacity` on text lines.
+        """Waits up to CLAIM_WAIT_SECONDS for calls to carry, at most `capacity`, and `text_capacity` on text lines. Says by
+        the way how this worker's part for rooms does.
 
         Empty: none came.
 
@@ -79,13 +89,26 @@ class WorkerClient:
         answer = await self.connection.post(
             "/internal/claim",
             ClaimRequest(
-                worker_id=worker_id, name=name, capacity=capacity, text_capacity=text_capacity
+                worker_id=worker_id,
+                name=name,
+                capacity=capacity,
+                text_capacity=text_capacity,
+                rooms=rooms,
             ),
             ClaimAnswer,
             token=self._worker_token,
             timeout_seconds=CLAIM_WAIT_SECONDS + POLL_SLACK_SECONDS,
         )
         return answer.claimed
+
+    async def inbound(self, call: InboundCall) -> InboundAnswer:
+        """Whose call it is that rings, or that it is to be refused; repeats itself where the server is not heard, for
+        ASK_SECONDS, which is safe. Raises ServerUnreachable, NotAuthorized, CallLost."""
+        return await insist(
+            lambda: self.connection.post(
+                "/internal/inbound", call, InboundAnswer, token=self._worker_token
+            )
+        )
 
     def call(self, claimed: Claimed, spool_root: Path) -> CallClient:
         """The client of a claimed call, with a spool under `spool_root`. Raises SpoolTaken."""
@@ -125,18 +148,20 @@ class CallClient:
 
     async def spec(self) -> CallSpec:
         """What to say and how. Raises CallLost, or ServerUnreachable after ASK_SECONDS of trying."""
-        return await self._insist(
+        return await insist(
             lambda: self._connection.get(f"{self._path}/spec", CallSpec, token=self._call.token)
         )
 
-    async def dial_intent(self) -> None:
-        """Returns when this process may dial, once. Raises CallLost (another may), or ServerUnreachable: don't dial."""
+    async def dial_intent(self) -> SipTrunk | None:
+        """Returns when this process may dial, once, with the trunk to dial by, where it needs one. Raises CallLost (another
+        may), or ServerUnreachable: don't dial."""
         intent = DialIntent(epoch=self._call.epoch, nonce=self._nonce)
-        await self._insist(
+        answer = await insist(
             lambda: self._connection.post(
                 f"{self._path}/dial-intent", intent, DialIntentAnswer, token=self._call.token
             )
         )
+        return answer.trunk
 
     def report(
         self,
@@ -166,7 +191,7 @@ class CallClient:
         began = time.monotonic()
         limit = timeout_seconds + TOOL_SLACK_SECONDS
         try:
-            return await self._insist(
+            return await insist(
                 lambda: self._connection.post(
                     f"{self._path}/tools",
                     request,
@@ -241,22 +266,24 @@ class CallClient:
             for task in (poll, *others):
                 task.cancel()
 
-    async def _insist(
-        self, ask: Callable[[], Awaitable[Answer]], within_seconds: float = ASK_SECONDS
-    ) -> Answer:
-        backoff = Backoff(most_seconds=1.0)
-        deadline = time.monotonic() + within_seconds
-        while True:
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    return await ask()
-            except TimeoutError:
-                raise ServerUnreachable(f"no answer within {within_seconds:.0f} s") from None
-            except ServerUnreachable:
-                pause = backoff.next_seconds()
-                if time.monotonic() + pause >= deadline:
-                    raise
-                await asyncio.sleep(pause)
+
+async def insist(
+    ask: Callable[[], Awaitable[Answer]], within_seconds: float = ASK_SECONDS
+) -> Answer:
+    """The answer; asks again where the server is not reached. Raises ServerUnreachable after `within_seconds`."""
+    backoff = Backoff(most_seconds=1.0)
+    deadline = time.monotonic() + within_seconds
+    while True:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await ask()
+        except TimeoutError:
+            raise ServerUnreachable(f"no answer within {within_seconds:.0f} s") from None
+        except ServerUnreachable:
+            pause = backoff.next_seconds()
+            if time.monotonic() + pause >= deadline:
+                raise
+            await asyncio.sleep(pause)
 
 
 def carry_on(connection: Connection, spool: Spool) -> CallClient:
@@ -267,6 +294,7 @@ def carry_on(connection: Connection, spool: Spool) -> CallClient:
             code="agent_lost",
             detail="The worker process that carried this call was killed.",
             has_recording=has_recording,
+            is_line_open=True,
         )
         spool.append("ended", ended=ended)
     client = CallClient(connection, spool)

@@ -21,12 +21,22 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     pass
 
 
+class RoomWorker(_Message, frozen=True):
+    """What a worker that takes calls in rooms says of itself with each claim, for `bolti-server doctor`."""
+
+    url: str  # its LIVEKIT_URL
+    is_registered: bool  # with that LiveKit, now
+    warm: int  # processes that wait for a call, ready
+    warm_wanted: int  # BOLTI_WORKER_WARM
+
+
 # POST /internal/claim  (Authorization: Bearer BOLTI_WORKER_TOKEN) -> ClaimAnswer; long poll of CLAIM_WAIT_SECONDS
 class ClaimRequest(_Message, frozen=True):
     worker_id: str
     name: str
     capacity: int  # free places; the answer holds at most this many
     text_capacity: int = 0  # and as many more calls on text lines
+    rooms: RoomWorker | None = None  # None: it carries simulated lines only
 
 
 class Claimed(_Message, frozen=True):
@@ -105,13 +115,27 @@ class ToolSpec(_Message, frozen=True):
 
 
 class LineSpec(_Message, frozen=True):
-    kind: Literal["simulated"]
-    from_number: str
-    to_number: str
-    # Name of a built-in callee; None: the last two digits of to_number choose.
+    """`kind`: in the worker itself (simulated), in a LiveKit room with a SIP participant (room) or a browser (browser)."""
+
+    kind: Literal["simulated", "room", "browser"]
+    from_number: str | None
+    to_number: str | None
+    # Of the simulated network. Name of a built-in callee; None: the last two digits of to_number choose.
     scenario: str | None = None
     script: str | None = None  # a scenario in YAML, checked at the edge; then it is the callee
     is_text: bool = False  # words alone, in virtual time
+    is_simulated: bool = (
+        True  # the other side is of the simulated network, in whatever kind of line
+    )
+    room: str | None = None  # its name, of a room and a browser
+
+
+class Takeover(_Message, frozen=True):
+    """An agent before this one was lost after it had asked to dial: the line, if it is still there, is taken over, and
+    nothing is dialed."""
+
+    answered_ms_ago: int | None  # None: nobody had answered yet
+    turn_count: int = 0  # turns that the record has: the next has this index
 
 
 class SpokenTurn(_Message, frozen=True):
@@ -151,6 +175,8 @@ class CallSpec(_Message, frozen=True):
     voicemail: VoicemailSpec = VoicemailSpec()
     is_answering_machine_detection_enabled: bool = False
     silence_prompt: SilencePromptSpec = SilencePromptSpec()
+    takeover: Takeover | None = None
+    opt_out_key: str | None = None  # whoever presses it wants no calls: the agent hangs up
 
 
 # POST /internal/conversations/{id}/dial-intent -> DialIntentAnswer, or 409 to anyone but the nonce that won
@@ -159,8 +185,48 @@ class DialIntent(_Message, frozen=True):
     nonce: str  # of the process; the same nonce gets `send` again
 
 
+class SipTrunk(_Message, frozen=True):
+    """Where and as whom to dial. A secret: it is told to the one who dials, when it dials, and never stands in a spec."""
+
+    host: str  # with :port where it is not the transport's own
+    transport: Literal["udp", "tcp", "tls"]
+    username: str | None = None
+    password: str | None = None
+    codecs: list[str] = []  # PCMU, PCMA, G722, best first; empty: all that the SIP service knows
+
+
 class DialIntentAnswer(_Message, frozen=True):
     answer: Literal["send"]
+    trunk: SipTrunk | None = None  # of a call in a room that is dialed
+
+
+# The metadata of an agent's job in a room: what the server's dispatch (conversation_id, epoch, token) or the SIP service's
+# dispatch rule (trunk_id) hands to whichever worker gets it.
+class JobMetadata(_Message, frozen=True):
+    conversation_id: str | None = None
+    epoch: int = 0
+    token: str | None = None  # as in Claimed
+    trunk_id: str | None = None  # a call that comes in by this trunk: ask the server whose it is
+
+
+# POST /internal/inbound  (Authorization: Bearer BOLTI_WORKER_TOKEN) -> InboundAnswer; repeating it is safe (sip_call_id)
+class InboundCall(_Message, frozen=True):
+    """A call that rings in a room and is not answered yet."""
+
+    worker_id: str
+    room: str
+    sip_call_id: str
+    trunk_id: str  # ours, as the dispatch rule's metadata says
+    from_number: str  # as the SIP service told it; may be no number at all (anonymous)
+    to_number: str
+
+
+class InboundAnswer(_Message, frozen=True):
+    """`claimed`: answer the call (subscribe to the caller) when the agent is ready. None: refuse it, with `code`."""
+
+    claimed: Claimed | None
+    code: str | None = None  # a hangup code
+    detail: str | None = None
 
 
 # POST /internal/conversations/{id}/reports -> ReportsAnswer
@@ -219,6 +285,10 @@ class EndReport(_Message, frozen=True):
     usage: list[UsageReport] = []
     has_recording: bool = False
     is_message_left: bool = False  # in a mailbox: then calling again is no use
+    # The agent is gone and has left the other side where it is, in the room: another may take the call over.
+    is_line_open: bool = False
+    # Of media_unavailable: the SIP service took nothing over, so that another may dial.
+    is_nothing_sent: bool = False
     # Of a text line alone: from the answer to the end, in its own time.
     virtual_ms: int | None = None
 

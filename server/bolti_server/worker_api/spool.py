@@ -23,6 +23,9 @@ from bolti_server.worker_api.report_log import MAX_BATCH, Line, ReportLog, Spool
 
 __all__ = ["MAX_BATCH", "Spool", "SpoolTaken", "SpooledCall", "left_behind"]
 
+_UNBORN = "."  # begins the name of a folder that is being made
+_STILLBORN_SECONDS = 60.0
+
 
 class Spool(ReportLog):
     """Make one with `Spool.create` or `Spool.adopt`."""
@@ -39,8 +42,7 @@ class Spool(ReportLog):
     def create(cls, root: Path, call: SpooledCall) -> Spool:
         """A new folder, or the one that an earlier claim of the same epoch began. Raises SpoolTaken."""
         folder = root / f"{call.conversation_id}.{call.epoch}"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = _lock(folder)
+        lock = _lock_new(folder) if not folder.exists() else _lock(folder)
         if lock is None:
             raise SpoolTaken(f"another process on this machine carries {folder.name}")
         _write_whole(folder / "call.json", msgspec.json.encode(call))
@@ -112,8 +114,37 @@ def left_behind(root: Path) -> list[Spool]:
     """Adopts every folder under `root` whose process is dead."""
     if not root.is_dir():
         return []
-    found = (Spool.adopt(folder) for folder in sorted(root.iterdir()) if folder.is_dir())
-    return [spool for spool in found if spool is not None]
+    found: list[Spool] = []
+    for folder in sorted(root.iterdir()):
+        if folder.name.startswith(_UNBORN):
+            _remove_stillborn(folder)
+        elif folder.is_dir() and (spool := Spool.adopt(folder)) is not None:
+            found.append(spool)
+    return found
+
+
+def _remove_stillborn(folder: Path) -> None:
+    try:
+        age_seconds = time.time() - folder.stat().st_mtime
+    except FileNotFoundError:  # it is born
+        return
+    if age_seconds > _STILLBORN_SECONDS:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_new(folder: Path) -> int | None:
+    """Made elsewhere and moved here when it is locked: who adopts what dead processes left must not see it before."""
+    unborn = folder.with_name(f"{_UNBORN}{folder.name}.{os.getpid()}")
+    unborn.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(unborn)
+    try:
+        unborn.rename(folder)
+    except OSError:  # another was quicker
+        shutil.rmtree(unborn, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+        return None
+    return lock
 
 
 def _lock(folder: Path) -> int | None:

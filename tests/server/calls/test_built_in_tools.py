@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.server.conftest import MoveTime
 from tests.server.support.calls_public import Desk, faults, instant_in
-from tests.server.support.worker_side import Leased, ScriptedWorker
+from tests.server.support.worker_side import Leased, ScriptedWorker, turn
 
 from bolti_server.calls import opting_out, scheduling
 from bolti_server.world import World
@@ -101,6 +102,30 @@ async def test_a_repeated_tool_call_books_one_callback(
     assert await world.db.fetchval(count) == 1
 
 
+async def test_a_call_books_three_callbacks_and_no_more_also_where_it_asks_at_once(
+    desk: Desk, worker: ScriptedWorker, world: World
+) -> None:
+    call = await talking(desk, worker)
+    times = [await instant_in(world, 3600 * hour) for hour in range(1, 6)]
+    asked = (call.tool(f"t{n}", "schedule_callback", at=at) for n, at in enumerate(times))
+    answers = [answer.json() for answer in await asyncio.gather(*asked)]
+    assert sorted(each["is_error"] for each in answers) == [False] * 3 + [True] * 2
+    (words, again) = (each["result"]["error"] for each in answers if each["is_error"])
+    assert words == again == "This call has booked 3 callbacks, and may not book more. They stand."
+    count = "select count(*) from conversations where status = 'scheduled'"
+    assert await world.db.fetchval(count) == 3
+
+
+async def test_a_callback_that_was_refused_does_not_count(
+    desk: Desk, worker: ScriptedWorker, world: World
+) -> None:
+    call = await talking(desk, worker)
+    for number in range(3):
+        answer = await call.tool(f"no{number}", "schedule_callback", at="2020-01-01T10:00")
+        assert answer.json()["is_error"]
+    assert await result_of(call, "schedule_callback", at=await instant_in(world, 3600))
+
+
 @pytest.mark.parametrize("at", ["2020-01-01T10:00", "tomorrow at ten", "", "2090-01-01T10:00", 7])
 async def test_a_callback_at_no_time_is_refused_in_words(
     desk: Desk, worker: ScriptedWorker, world: World, at: Any
@@ -130,6 +155,15 @@ async def test_a_transfer_goes_to_the_agents_targets_through_the_same_gate(
     await desk.client.post("/workspaces/current/do-not-call", json={"phone_number": "+12025550105"})
     answer = (await call.tool("v1", "transfer_call", target="billing")).json()
     assert "do-not-call" in answer["result"]["error"]
+
+
+async def test_a_call_is_transferred_though_its_number_was_moved_meanwhile(
+    desk: Desk, worker: ScriptedWorker
+) -> None:
+    call = await talking(desk, worker)
+    path = f"{desk.agent_path}/phone-numbers/{desk.agent_phone_number_id}"
+    assert (await desk.client.delete(path)).status_code == 204
+    assert await result_of(call, "transfer_call", target="billing") == {"to_number": "+12025550105"}
 
 
 async def test_an_agent_without_a_tool_can_not_use_it(desk: Desk, worker: ScriptedWorker) -> None:
@@ -170,6 +204,37 @@ async def test_who_says_stop_is_called_no_more_by_any_way(
     assert (await desk.client.delete(path)).status_code == 204
     assert (await desk.client.delete(path)).status_code == 404
     await desk.placed(number, variable_values={"name": "Ravi"})
+
+
+async def test_who_presses_the_agents_key_for_it_is_called_no_more(
+    desk: Desk, worker: ScriptedWorker
+) -> None:
+    await desk.change_agent(opt_out_key="9")
+    conversation_id = await desk.placed("+12025550117")
+    call = await worker.claim()
+    assert (await call.spec()).json()["opt_out_key"] == "9"
+    await call.reach("in_progress")
+    await call.report("turn", turn=turn(0, "agent", "", dtmf="9"))
+    await call.report("turn", turn=turn(1, "user", "", dtmf="1"))
+    assert (await desk.client.get("/workspaces/current/do-not-call")).json()["data"] == []
+    await call.report("turn", turn=turn(2, "user", "", dtmf="29"))
+    (entry,) = (await desk.client.get("/workspaces/current/do-not-call")).json()["data"]
+    assert (entry["phone_number"], entry["source"]) == ("+12025550117", "key")
+    assert entry["conversation_id"] == conversation_id
+    await call.ended("agent_hangup")
+    refused = await desk.call("+12025550117")
+    assert refused.status_code == 403
+    assert "asked not to be called" in refused.json()["detail"]
+
+
+async def test_an_agent_without_such_a_key_puts_nobody_on_the_list(
+    desk: Desk, worker: ScriptedWorker
+) -> None:
+    await desk.placed()
+    call = await worker.claim()
+    await call.reach("in_progress")
+    await call.report("turn", turn=turn(0, "user", "", dtmf="9"))
+    assert (await desk.client.get("/workspaces/current/do-not-call")).json()["data"] == []
 
 
 async def test_a_number_is_put_on_the_list_once_and_pages_go_from_new_to_old(desk: Desk) -> None:

@@ -165,11 +165,25 @@ async def test_a_call_without_a_recording_says_so(desk: Desk, world: World) -> N
     assert answer.status_code == 404
     assert answer.json()["code"] == "recording_not_available"
     assert answer.json()["recording_status"] == "none"
+    assert "comes after its end" in answer.json()["detail"]
     await answer_call(world, conversation_id)
+    peaks = await desk.client.get(path_of(conversation_id) + "/peaks")
+    assert "comes after its end" in peaks.json()["detail"]
     await end_call(world, desk.workspace_id, conversation_id, has_recording=True)
     answer = await desk.client.get(path_of(conversation_id))
     assert answer.json()["recording_status"] == "pending"
     assert "not ready" in answer.json()["detail"]
+
+
+async def test_a_call_that_is_over_and_was_not_recorded_has_no_recording(
+    desk: Desk, world: World
+) -> None:
+    conversation_id = await desk.placed()
+    await answer_call(world, conversation_id)
+    await end_call(world, desk.workspace_id, conversation_id)
+    answer = await desk.client.get(path_of(conversation_id))
+    assert answer.json()["recording_status"] == "none"
+    assert answer.json()["detail"] == "This conversation has no recording."
 
 
 async def test_a_recording_whose_file_is_gone_is_a_problem_and_no_broken_download(

@@ -156,6 +156,13 @@ async def test_ending_a_queued_call_cancels_it_and_gives_the_money_back(
     assert resolution == "released"
 
 
+async def test_a_call_is_ended_without_a_body_too(desk: Desk) -> None:
+    conversation_id = await desk.placed()
+    answer = await desk.client.post(f"{PATH}/{conversation_id}/end")
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["hangup"]["code"] == "cancelled_by_user"
+
+
 async def test_ending_a_live_call_tells_its_worker(desk: Desk, world: World) -> None:
     conversation_id = await desk.placed()
     await answer_call(world, conversation_id)

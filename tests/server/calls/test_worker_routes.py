@@ -75,6 +75,8 @@ async def test_the_spec_says_all_that_an_agent_needs_with_variables_resolved(
         "scenario": None,
         "script": None,
         "is_text": False,
+        "is_simulated": True,
+        "room": None,
     }
     assert spec["stt"]["final_delay_ms"] == 40
     assert spec["llm"]["rules"] == [

@@ -235,7 +235,9 @@ async def test_an_outbound_call_is_dialed_from_the_agents_own_number(
     assert await choose(None) == (400, "validation_failed")  # which of the two?
     await assign(client, agent_id, second, "inbound")
     assert await choose(None) == chosen
-    assert destination_refusal(chosen, "+12025550100") is None
-    refusal = destination_refusal(chosen, "+14155551212")
+    assert (
+        destination_refusal(chosen.phone_number, "+12025550100", simulated=chosen.simulated) is None
+    )
+    refusal = destination_refusal(chosen.phone_number, "+14155551212", simulated=chosen.simulated)
     assert refusal is not None
     assert (refusal.status, refusal.code) == (403, "destination_not_allowed")
