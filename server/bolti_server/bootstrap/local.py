@@ -40,13 +40,7 @@ class DataDirectory:
         self._lock: TextIOWrapper | None = None
 
     def __enter__(self) -> DataDirectory:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = (self.path / "dev.lock").open("a")
-        except OSError as error:
-            raise DataDirectoryUnusable(
-                f"The data folder {self.path} can't be used: {error.strerror}. Give another one with --data-dir."
-            ) from None
+        lock = _lock_file(self.path)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -88,15 +82,23 @@ class DataDirectory:
 
 
 def is_taken(path: Path) -> bool:
-    """Whether a living `dev` holds the folder."""
-    if not (path / "dev.lock").exists():
-        return False
-    with (path / "dev.lock").open("a") as lock:
+    """Whether a living `dev` holds the folder. Makes it where it is missing; raises DataDirectoryUnusable."""
+    with _lock_file(path) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
+
+
+def _lock_file(path: Path) -> TextIOWrapper:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (path / "dev.lock").open("a")
+    except OSError as error:
+        raise DataDirectoryUnusable(
+            f"The data folder {path} can't be used: {error.strerror}. Give another one with --data-dir."
+        ) from None
 
 
 def read_state(path: Path) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 Rules: the worker that can't reach its server keeps trying and says so once. Stopping means: no new calls, live ones
 finish within the grace, then each says goodbye; what the server has not taken by then stays on disk, and the next worker
-on this machine delivers it. This file decides who is behind a provider's name.
+on this machine delivers it. Simulated lines live in this process; where there is a LiveKit (LIVEKIT_URL), calls in rooms
+run beside them in processes of their own (`bootstrap.room_worker`), and what a killed one leaves is delivered at once.
 """
 
 from __future__ import annotations
@@ -10,25 +11,20 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 import uuid
 from collections.abc import Coroutine
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import httpx2
-from livekit import rtc
-from livekit.agents import inference, llm, vad
 from livekit.agents.testing import fake_job_context
 from livekit.agents.utils import http_context
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bolti_server.base.logging import get_logger
-from bolti_server.base.settings import LogFormat, LogLevel, default_data_dir
+from bolti_server.bootstrap.call_models import build_models, warm
+from bolti_server.bootstrap.room_worker import RoomWorker
+from bolti_server.bootstrap.worker_settings import Stopping, WorkerSettings
 from bolti_server.lines.line import CallLine
-from bolti_server.models import plugins
-from bolti_server.models.unavailable import ModelUnavailable
 from bolti_server.simulated import models as simulated
 from bolti_server.simulated.line import SimulatedLine
 from bolti_server.voice.call import run_call
@@ -41,61 +37,14 @@ from bolti_server.worker_api.errors import CallLost, NotAuthorized, ServerUnreac
 from bolti_server.worker_api.messages import CallSpec, Claimed, EndReport
 from bolti_server.worker_api.spool import SpoolTaken, left_behind
 
-ADOPT_EVERY_SECONDS = 5.0
+ADOPT_EVERY_SECONDS = 0.25  # a killed call's callee hears nothing until the server knows of it
 # After a claim that brought text calls: where there are many, the next brings several at once.
 GATHER_TEXT_SECONDS = 0.03
+ALIVE_EVERY_SECONDS = 10.0
 GOODBYE_SECONDS = 25.0  # for the farewell and for closing the session
 DELIVER_SECONDS = 3.0
-WARM_FRAME_SAMPLES = 320  # 20 ms at 16 kHz
 
 log = get_logger("worker")
-
-
-class WorkerSettings(BaseSettings):
-    """`BOLTI_*` from the environment. `worker_parent_pid`: when it is gone, the worker finishes its calls and goes."""
-
-    model_config = SettingsConfigDict(env_prefix="BOLTI_", frozen=True, extra="ignore")
-
-    internal_url: str = "http://127.0.0.1:8000"
-    worker_token: str = Field(repr=False)
-    data_dir: Path = Field(default_factory=default_data_dir)
-    worker_capacity: int = Field(default=10, ge=1, le=200)
-    worker_text_capacity: int = Field(default=200, ge=0, le=1000)  # besides: text lines cost little
-    worker_drain_seconds: float = Field(default=600.0, ge=0)  # at SIGTERM
-    worker_parent_pid: int | None = None
-    log_level: LogLevel = "info"
-    log_format: LogFormat = "auto"
-
-    @property
-    def spool_root(self) -> Path:
-        return self.data_dir / "worker" / "spool"
-
-
-class Stopping:
-    """How a worker is told to stop: no new calls, and the grace in which live ones may finish by themselves."""
-
-    def __init__(self) -> None:
-        self._told = asyncio.Event()
-        self._ends_at = float("inf")  # of the grace, monotonic
-
-    def stop(self, grace_seconds: float) -> None:
-        """May be repeated with a shorter grace, which then counts."""
-        self._ends_at = min(self._ends_at, time.monotonic() + grace_seconds)
-        self._told.set()
-
-    async def wait(self) -> None:
-        """Returns when it is told to stop."""
-        await self._told.wait()
-
-    async def wait_for_end_of_grace(self) -> None:
-        """Returns when no more patience is due."""
-        while (left := self._ends_at - time.monotonic()) > 0:
-            self._told.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._told.wait()
-            except TimeoutError:
-                continue
 
 
 async def run_worker(
@@ -116,27 +65,6 @@ async def run_worker(
         await simulated.stop_voices()
 
 
-def build_models() -> Models:
-    """Everything that this worker can build; keys are looked for when a call needs them."""
-    return Models(
-        stt={
-            "simulated": lambda spec, line: simulated.build_stt(spec.stt, line),
-            "deepgram": lambda spec, _line: plugins.build_deepgram_stt(spec),
-        },
-        llm={"simulated": _simulated_llm, "openai": plugins.build_openai_llm},
-        tts={
-            "simulated": lambda spec: simulated.build_tts(spec.tts),
-            "cartesia": plugins.build_cartesia_tts,
-        },
-        vad=inference.VAD(model="silero"),
-        checks={
-            "deepgram": plugins.check_deepgram,
-            "openai": plugins.check_openai,
-            "cartesia": plugins.check_cartesia,
-        },
-    )
-
-
 def build_line(spec: CallSpec) -> CallLine:
     """The telephone side that the spec names."""
     is_modem = spec.tts.provider == "simulated" and spec.tts.voice == "modem"
@@ -145,18 +73,6 @@ def build_line(spec: CallSpec) -> CallLine:
         ring_timeout_seconds=spec.ring_timeout_seconds,
         voice="modem" if is_modem else "speech",
     )
-
-
-async def warm(detector: vad.VAD) -> None:
-    """Loads the voice detector and lets it hear one second, so that the first call does not wait for it."""
-    stream = detector.stream()
-    silence = rtc.AudioFrame(bytes(2 * WARM_FRAME_SAMPLES), 16000, 1, WARM_FRAME_SAMPLES)
-    for _ in range(50):
-        stream.push_frame(silence)
-    stream.end_input()
-    async for _event in stream:
-        pass
-    await stream.aclose()
 
 
 async def carry(client: CallClient, spec: CallSpec, models: Models) -> None:
@@ -188,13 +104,15 @@ class Worker:
         self._text_calls: set[asyncio.Task[None]] = set()  # those of the live ones
         self._deliveries: set[asyncio.Task[None]] = set()
         self._place_freed = asyncio.Event()
+        self._rooms = RoomWorker(settings, self._audio_calls) if settings.livekit_url else None
 
     async def run(self, stopping: Stopping) -> None:
         """Returns when it was told to stop, the calls are over and what could be delivered is delivered."""
-        loops = [
-            asyncio.create_task(self._claim_for_ever(), name="claim"),
-            asyncio.create_task(self._adopt_for_ever(), name="adopt"),
-        ]
+        claim = asyncio.create_task(self._claim_for_ever(), name="claim")
+        adopt = asyncio.create_task(self._adopt_for_ever(), name="adopt")
+        loops = [claim, adopt]
+        if self._rooms is not None:
+            loops.append(asyncio.create_task(self._rooms.run(), name="rooms"))
         try:
             stop = asyncio.create_task(stopping.wait())
             await asyncio.wait({stop, *loops}, return_when=asyncio.FIRST_COMPLETED)
@@ -202,24 +120,30 @@ class Worker:
                 if loop.done():
                     loop.result()  # a bug of ours: the process dies of it and is started again
         finally:
+            claim.cancel()
+            await self._drain(stopping)
             for loop in loops:
                 loop.cancel()
             await asyncio.wait(loops)
-            await self._drain(stopping)
+            await self._deliver_rest()
+
+    def _audio_calls(self) -> int:
+        return len(self._live) - len(self._text_calls)
 
     async def _claim_for_ever(self) -> None:
         backoff = Backoff()
         is_outage_logged = False
         while True:
-            texts = len(self._text_calls)
-            free = self._settings.worker_capacity - (len(self._live) - texts)
-            text_free = self._settings.worker_text_capacity - texts
+            in_rooms = 0 if self._rooms is None else self._rooms.calls
+            free = self._settings.worker_capacity - self._audio_calls() - in_rooms
+            text_free = self._settings.worker_text_capacity - len(self._text_calls)
             if free <= 0 and text_free <= 0:
-                self._place_freed.clear()
-                await self._place_freed.wait()
-                continue
+                await self._wait_for_place()
+            rooms = None if self._rooms is None else self._rooms.state
             try:
-                claimed = await self._client.claim(self._id, self._name, max(0, free), text_free)
+                claimed = await self._client.claim(
+                    self._id, self._name, max(0, free), max(0, text_free), rooms
+                )
             except (ServerUnreachable, NotAuthorized, CallLost) as problem:
                 if not is_outage_logged:
                     log.warning("cannot_claim", reason=type(problem).__name__, detail=str(problem))
@@ -234,6 +158,12 @@ class Worker:
                 self._begin(each)
             if any(each.spec is not None for each in claimed):
                 await asyncio.sleep(GATHER_TEXT_SECONDS)
+
+    async def _wait_for_place(self) -> None:
+        """At most so long that a full worker still says in time that it is alive."""
+        self._place_freed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._place_freed.wait(), ALIVE_EVERY_SECONDS)
 
     def _begin(self, claimed: Claimed) -> None:
         try:
@@ -285,12 +215,22 @@ class Worker:
     async def _adopt_for_ever(self) -> None:
         """What a killed worker left on this machine's disk; again and again, since it may die while this one lives."""
         while True:
-            for spool in left_behind(self._settings.spool_root):
-                log.info("call_adopted", conversation_id=spool.call.conversation_id)
-                self._deliver(carry_on(self._client.connection, spool))
+            self._adopt()
             await asyncio.sleep(ADOPT_EVERY_SECONDS)
 
+    def _adopt(self) -> None:
+        for spool in left_behind(self._settings.spool_root):
+            log.info("call_adopted", conversation_id=spool.call.conversation_id)
+            self._deliver(carry_on(self._client.connection, spool))
+
     async def _drain(self, stopping: Stopping) -> None:
+        if self._rooms is None:
+            await self._drain_own(stopping)
+            return
+        await asyncio.gather(self._drain_own(stopping), self._rooms.drain(stopping))
+        await self._rooms.aclose()
+
+    async def _drain_own(self, stopping: Stopping) -> None:
         if self._live:
             log.info("draining", calls=len(self._live))
             enough = asyncio.create_task(stopping.wait_for_end_of_grace())
@@ -305,6 +245,9 @@ class Worker:
             task.cancel()
         if self._live:
             await asyncio.wait(set(self._live), timeout=GOODBYE_SECONDS)
+
+    async def _deliver_rest(self) -> None:
+        self._adopt()  # what the last calls in rooms have left
         await asyncio.sleep(0)  # the calls that have just ended begin their deliveries
         if self._deliveries:
             await asyncio.wait(set(self._deliveries), timeout=DELIVER_SECONDS)
@@ -312,12 +255,3 @@ class Worker:
             task.cancel()
         if self._deliveries:
             await asyncio.wait(set(self._deliveries))
-
-
-def _simulated_llm(spec: CallSpec) -> llm.LLM[Any]:
-    try:
-        return simulated.build_llm(spec.llm)
-    except ValueError as problem:
-        raise ModelUnavailable(
-            f"The rules of the simulated LLM can't be used: {problem}"
-        ) from problem

@@ -12,8 +12,13 @@ import signal
 import sys
 
 from bolti_server.base.logging import configure_logging
-from bolti_server.bootstrap.worker import Stopping, WorkerSettings, run_worker
-from bolti_server.entrypoints.complaints import CannotStart, read_settings
+from bolti_server.bootstrap.worker import run_worker
+from bolti_server.bootstrap.worker_settings import Stopping, WorkerSettings
+from bolti_server.entrypoints.complaints import (
+    CannotStart,
+    complaints_about_livekit,
+    read_settings,
+)
 
 LOOK_FOR_PARENT_SECONDS = 1.0
 ORPHAN_GRACE_SECONDS = 600.0  # nobody waits for an orphan: its calls may take their time
@@ -23,6 +28,8 @@ def run() -> int:
     """Until it is told to stop. Exit code 2: a setting is missing or wrong."""
     try:
         settings = read_settings(WorkerSettings)
+        if complaints := complaints_about_livekit(settings):
+            raise CannotStart(complaints)
     except CannotStart as problem:
         return problem.tell("worker")
     configure_logging(settings.log_level, settings.log_format)

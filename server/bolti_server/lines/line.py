@@ -1,7 +1,7 @@
 """CallLine: the telephone side of a conversation, the only thing that differs between kinds of calls.
 
-`run_call(ctx, line, spec, …)` in `voice/call.py` speaks to this Protocol and nothing else; a simulated callee, a
-browser and a LiveKit room with SIP each implement it.
+`run_call(ctx, line, spec, …)` in `voice/call.py` speaks to this Protocol and nothing else; a simulated callee
+(`simulated.line`) and a LiveKit room with a SIP participant or a browser (`lines.room`) each implement it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import attrs
 from livekit.agents import AgentSession
 
+from bolti_server.worker_api.messages import SipTrunk
+
 
 @attrs.frozen
 class DialFailed(Exception):
@@ -20,6 +22,10 @@ class DialFailed(Exception):
     code: str
     sip_status: int | None = None
     detail: str | None = None
+    provider_code: str | None = None
+    is_nothing_sent: bool = (
+        False  # certainly: nobody's telephone rang, and the call may be tried again
+    )
 
 
 @attrs.frozen
@@ -31,13 +37,24 @@ class TransferFailed(Exception):
     detail: str | None = None
 
 
+class LineNotReady(Exception):
+    """The line's own side can't be had: nobody was dialed, and another agent may have more luck."""
+
+
 class CallLine(Protocol):
     async def attach(self, session: AgentSession[Any]) -> dict[str, Any]:
         """Sets the session's audio in and out; returns keyword arguments for `session.start`."""
         ...
 
-    async def connect(self) -> None:
-        """Dials and returns when the callee has answered. Raises DialFailed. Reports ringing by `on_ringing`."""
+    async def ready(self) -> None:
+        """Returns when the line could be connected: what a line needs time for goes on while the agent gets ready. Raises
+        LineNotReady."""
+        ...
+
+    async def connect(self, trunk: SipTrunk | None = None) -> None:
+        """Dials by `trunk`, where the line needs one, and returns when the callee has answered. A line that somebody is on
+        already (one that calls in, a browser, one that is taken over) waits for that instead. Reports ringing by
+        `on_ringing`. Raises DialFailed."""
         ...
 
     async def send_dtmf(self, digits: str) -> None:
@@ -51,6 +68,11 @@ class CallLine(Protocol):
 
     async def hangup(self) -> None:
         """Ends the telephone side; safe to repeat."""
+        ...
+
+    async def leave(self) -> bool:
+        """The agent goes and another may take its place: the callee stays on the line, where the kind of line can do that
+        (True); else it is hung up (False). Safe to repeat."""
         ...
 
     def on_ringing(self, callback: Callable[[], None]) -> None: ...

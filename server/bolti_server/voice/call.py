@@ -15,7 +15,7 @@ from typing import Any
 from livekit.agents import AgentSession, CloseEvent, CloseReason, JobContext
 
 from bolti_server.base.logging import get_logger
-from bolti_server.lines.line import CallLine, DialFailed
+from bolti_server.lines.line import CallLine, DialFailed, LineNotReady
 from bolti_server.models.unavailable import ModelUnavailable
 from bolti_server.voice.commands import Commands
 from bolti_server.voice.ending import End, Ending
@@ -35,12 +35,13 @@ from bolti_server.voice.turns import Turns
 from bolti_server.voice.usage import Usage
 from bolti_server.voice.voicemail import Voicemail
 from bolti_server.worker_api.errors import CallLost, NotAuthorized, ServerUnreachable
-from bolti_server.worker_api.messages import CallSpec, EndReport
+from bolti_server.worker_api.messages import CallSpec, EndReport, SipTrunk
 
 PREPARE_SECONDS = (
     12.0  # models, session, greeting: the server gives an agent 15 s before it takes another
 )
 DIAL_SLACK_SECONDS = 15.0  # beyond the line's own ring time-out
+SEND_SECONDS = 8.0  # from asking to dialing: a process that was held up longer may be taken for dead, and must not dial
 HANGUP_SECONDS = 5.0
 CLOSE_SECONDS = 8.0
 
@@ -73,7 +74,7 @@ class _Call:
         self._server = server
         self._models = models
         self._tasks = CallTasks(spec.conversation_id, self.ending)
-        self._turns = Turns(server)
+        self._turns = Turns(server, spec.takeover)
         self._commands = Commands(server, self.ending, self._tasks.spawn)
         self._session: AgentSession[Any] | None = None
         self._speaker: Speaker | None = None
@@ -82,6 +83,7 @@ class _Call:
         self._voicemail: Voicemail | None = None
         self._usage: Usage | None = None
         self._is_answered = False
+        self._may_be_on_the_line = spec.takeover is not None or spec.direction == "inbound"
 
     async def run(self) -> None:
         """Returns when something has ended the call."""
@@ -104,7 +106,15 @@ class _Call:
             case None:
                 return
             case DialFailed():
-                self.ending.decide(problem.code, problem.detail, problem.sip_status)
+                self.ending.decide(
+                    problem.code,
+                    problem.detail,
+                    problem.sip_status,
+                    provider_code=problem.provider_code,
+                    is_nothing_sent=problem.is_nothing_sent,
+                )
+            case LineNotReady():
+                self.ending.decide("agent_lost", str(problem))
             case ModelUnavailable():
                 self.ending.decide("model_error", str(problem))
             case CallLost() | NotAuthorized():
@@ -130,19 +140,27 @@ class _Call:
             )
             return
         self._server.report("agent_ready")
-        await self._server.dial_intent()
+        trunk = None if self._may_be_on_the_line else await self._ask_to_dial()
+        self._may_be_on_the_line = True
         try:
             async with asyncio.timeout(self._spec.ring_timeout_seconds + DIAL_SLACK_SECONDS):
-                await self._line.connect()
+                await self._line.connect(trunk)
         except TimeoutError:
             self.ending.decide("outcome_unknown", "The line did not say what became of the dial.")
             return
         await self._answered()
 
+    async def _ask_to_dial(self) -> SipTrunk | None:
+        began = time.monotonic()
+        trunk = await self._server.dial_intent()
+        if time.monotonic() - began > SEND_SECONDS:
+            raise CallLost("the permission to dial came too late")
+        return trunk
+
     async def _prepare(self) -> None:
         models = self._models.build(self._spec, self._line)
         await models.check()
-        self._usage = Usage(models)
+        self._usage = Usage(models.stt, models.llm, models.tts)
         ear, voice = SttChain(models.stt), TtsChain(models.tts)
         session = build_session(self._spec, models, ear)
         speaker = Speaker(session, voice, self._spec)
@@ -163,6 +181,7 @@ class _Call:
             **options,
         )
         await speaker.warm()
+        await self._line.ready()
 
     def _listen(self, session: AgentSession[Any], failures: Failures) -> None:
         session.on("error", failures.on_error)
@@ -173,7 +192,11 @@ class _Call:
         session.on("close", self._on_close)
         self._line.on_ringing(lambda: self._server.report("ringing"))
         self._line.on_left(self._on_left)
-        self._line.on_dtmf(self._turns.keys_pressed)
+        self._line.on_dtmf(self._keys_pressed)
+
+    def _keys_pressed(self, digits: str) -> None:
+        self._turns.keys_pressed(digits)
+        self.ending.opted_out(self._spec.opt_out_key, digits)
 
     def _on_left(self, code: str) -> None:
         if self._voicemail is None:
@@ -210,7 +233,7 @@ class _Call:
         end = self.ending.end or End(code="agent_lost", detail="The call ended without a reason.")
         if self._speaker is not None and self._is_answered:
             await self._bounded("stop speaking", self._speaker.stop(), HANGUP_SECONDS)
-        await self._bounded("hang up", self._line.hangup(), HANGUP_SECONDS)
+        is_line_open = await self._let_go(end)
         has_recording = self._recording is not None and await self._recording.close()
         if self._session is not None:
             await self._bounded("close the session", self._session.aclose(), CLOSE_SECONDS)
@@ -223,8 +246,11 @@ class _Call:
                 detail=end.detail,
                 sip_status=end.sip_status,
                 usage=usage,
+                provider_code=end.provider_code,
                 has_recording=has_recording,
                 is_message_left=end.is_message_left,
+                is_line_open=is_line_open,
+                is_nothing_sent=end.is_nothing_sent,
             ),
             age_seconds=time.monotonic() - end.at,
         )
@@ -232,6 +258,20 @@ class _Call:
             self._tasks.cancel()
         )  # last: a heartbeat that stops before the end is told looks like a lost worker
         log.info("call_ended", conversation_id=self._spec.conversation_id, code=end.code)
+
+    async def _let_go(self, end: End) -> bool:
+        """Hangs up. An agent that is lost (or was replaced) leaves instead, so that another can go on with the callee.
+        True: somebody may still be on the line."""
+        if end.code != "agent_lost" or end.is_goodbye_said:
+            await self._bounded("hang up", self._line.hangup(), HANGUP_SECONDS)
+            return False
+        left: list[bool] = []
+
+        async def leave() -> None:
+            left.append(await self._line.leave())
+
+        await self._bounded("leave", leave(), HANGUP_SECONDS)
+        return self._may_be_on_the_line and any(left)
 
     async def _bounded(self, what: str, work: Awaitable[None], seconds: float) -> None:
         """An end must not fail by its own cleaning up: what goes wrong here is logged, and the next step is taken."""

@@ -81,4 +81,4 @@ class Commands:
         self, speaker: LastWords, text: str, code: str, within_seconds: float, detail: str | None
     ) -> None:
         await speaker.say_to_end(text, within_seconds)
-        self._ending.decide(code, detail)
+        self._ending.decide(code, detail, is_goodbye_said=True)

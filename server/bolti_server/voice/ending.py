@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import attrs
 
@@ -16,11 +17,15 @@ class End:
     detail: str | None = None
     sip_status: int | None = None
     is_message_left: bool = False  # in a mailbox
+    is_goodbye_said: bool = False  # the callee knows that it is over
+    provider_code: str | None = None
+    is_nothing_sent: bool = False  # the dial certainly reached nobody
     at: float = attrs.field(factory=time.monotonic)
 
 
 class Ending:
-    def __init__(self) -> None:
+    def __init__(self, on_decided: Callable[[], None] = lambda: None) -> None:
+        self._on_decided = on_decided
         self._decided = asyncio.Event()
         self._end: End | None = None
 
@@ -35,15 +40,33 @@ class Ending:
         sip_status: int | None = None,
         *,
         is_message_left: bool = False,
+        is_goodbye_said: bool = False,
+        provider_code: str | None = None,
+        is_nothing_sent: bool = False,
     ) -> bool:
         """False: something else had ended the call before."""
         if self._end is not None:
             return False
         self._end = End(
-            code=code, detail=detail, sip_status=sip_status, is_message_left=is_message_left
+            code=code,
+            detail=detail,
+            sip_status=sip_status,
+            is_message_left=is_message_left,
+            is_goodbye_said=is_goodbye_said,
+            provider_code=provider_code,
+            is_nothing_sent=is_nothing_sent,
         )
         self._decided.set()
+        self._on_decided()
         return True
+
+    def opted_out(self, key: str | None, pressed: str) -> None:
+        """Keys were pressed: where one is the agent's `opt_out_key` (None: it has none), the agent hangs up.
+
+        Whom it must not call again is the server's to remember: it reads the same keys in the turn.
+        """
+        if key is not None and key in pressed:
+            self.decide("agent_hangup", "The other side pressed the key for no more calls.")
 
     async def wait(self) -> End:
         await self._decided.wait()

@@ -24,7 +24,7 @@ from livekit.agents.stt import STTError
 
 from bolti_server.base.logging import get_logger
 from bolti_server.voice.ending import Ending
-from bolti_server.voice.fallback import Vendors, is_final, text_of
+from bolti_server.voice.fallback import Vendors, text_of
 from bolti_server.voice.models import CallModels
 from bolti_server.voice.speaking import Speaker
 from bolti_server.voice.stt_chain import SttChain
@@ -100,7 +100,7 @@ class Failures:
         if now - self._ear_failed_at > FORGET_SECONDS:
             self._ear_fails_since = now
         self._ear_failed_at = now
-        is_refused = is_final(problem.error) and self._models.stt.have_all_refused()
+        is_refused = self._models.stt.is_hopeless_after(problem.error)
         if is_refused or now - self._ear_fails_since >= DEAF_SECONDS:
             self._give_up(self._models.stt, problem.error)
 
@@ -143,15 +143,15 @@ class Failures:
 
     def tts_failed(self, error: Exception) -> None:
         """Every voice was asked for one text and none has spoken it: there is none left to apologize with."""
-        self._ending.decide("model_error", _detail(self._models.tts, error))
+        self._ending.decide("model_error", self._models.tts.complaint(error))
 
     def _is_beyond(self, what: str, error: Exception, most: int, vendors: Vendors[Any]) -> bool:
         self._counts[what] += 1
         log.warning("no_model_left", what=what, count=self._counts[what], detail=text_of(error))
-        return self._counts[what] >= most or (is_final(error) and vendors.have_all_refused())
+        return self._counts[what] >= most or vendors.is_hopeless_after(error)
 
     def _give_up(self, vendors: Vendors[Any], error: Exception) -> None:
-        detail = _detail(vendors, error)
+        detail = vendors.complaint(error)
         self._is_apologizing = True
         if not self._is_answered:
             self._ending.decide("model_error", detail)
@@ -161,8 +161,3 @@ class Failures:
     async def _apologize(self, detail: str) -> None:
         await self._speaker.say_to_end(self._speaker.phrases.apology, APOLOGY_SECONDS)
         self._ending.decide("model_error", detail)
-
-
-def _detail(vendors: Vendors[Any], error: Exception) -> str:
-    names = " and ".join(dict.fromkeys(each.provider for each in vendors.all))
-    return f"{vendors.component} of {names} failed: {text_of(error)}"

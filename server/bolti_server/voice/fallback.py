@@ -110,6 +110,15 @@ class Vendors(Generic[Made]):
     def have_all_refused(self) -> bool:
         return all(self._has_refused(each) for each in self._vendors)
 
+    def is_hopeless_after(self, error: Exception) -> bool:
+        """Whether `error` was the last word: nobody is left who could do it."""
+        return is_final(error) and self.have_all_refused()
+
+    def complaint(self, error: Exception) -> str:
+        """Why the call ends, for its record."""
+        names = " and ".join(dict.fromkeys(each.provider for each in self._vendors))
+        return f"{self.component} of {names} failed: {text_of(error)}"
+
     def _has_refused(self, vendor: Vendor[Made]) -> bool:
         return self._aside_until.get(vendor, 0.0) == float("inf")
 

@@ -18,8 +18,9 @@ LONGEST_PROMPT_SECONDS = 15.0
 
 
 async def end_at_cap(spec: CallSpec, ending: Ending) -> None:
-    """Begin it at the answer. Seconds are the loop's monotonic ones."""
-    await asyncio.sleep(spec.max_duration_seconds)
+    """Begin it at the answer. Seconds are the loop's monotonic ones; those that an agent before has talked count."""
+    talked_ms = 0 if spec.takeover is None else spec.takeover.answered_ms_ago or 0
+    await asyncio.sleep(max(0.0, spec.max_duration_seconds - talked_ms / 1000))
     ending.decide("credits_exhausted" if spec.is_cap_shortened else "max_duration")
 
 

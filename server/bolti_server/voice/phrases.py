@@ -16,6 +16,7 @@ class Phrases:
     farewell: str  # this worker stops: the call ends after this
     one_moment: str  # a tool takes long
     still_there: str  # nobody speaks
+    cut_off: str  # the agent before was lost in the call: this one goes on
 
 
 _ENGLISH = Phrases(
@@ -24,6 +25,7 @@ _ENGLISH = Phrases(
     farewell="I am sorry, I have to end this call now. Goodbye.",
     one_moment="One moment, please.",
     still_there="Are you still there?",
+    cut_off="Sorry, I was cut off for a moment.",
 )
 _BY_LANGUAGE = {
     "en": _ENGLISH,
@@ -33,6 +35,7 @@ _BY_LANGUAGE = {
         farewell="माफ़ कीजिए, मुझे अब यह कॉल समाप्त करनी है। नमस्ते।",
         one_moment="कृपया एक क्षण रुकिए।",
         still_there="क्या आप लाइन पर हैं?",
+        cut_off="माफ़ कीजिए, मेरी आवाज़ एक क्षण के लिए कट गई थी।",
     ),
 }
 

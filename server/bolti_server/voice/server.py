@@ -10,6 +10,7 @@ from bolti_server.worker_api.messages import (
     Command,
     EndReport,
     ReportType,
+    SipTrunk,
     ToolAnswer,
     ToolCallReport,
     TurnReport,
@@ -17,8 +18,9 @@ from bolti_server.worker_api.messages import (
 
 
 class CallServer(Protocol):
-    async def dial_intent(self) -> None:
-        """Returns when this process may dial, once. Raises CallLost or ServerUnreachable: then nothing may be dialed."""
+    async def dial_intent(self) -> SipTrunk | None:
+        """Returns when this process may dial, once, and by which trunk, where the line needs one. Raises CallLost or
+        ServerUnreachable: then nothing may be dialed."""
         ...
 
     def report(

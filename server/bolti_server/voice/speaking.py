@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -47,6 +48,8 @@ class Speaker:
         texts = [(spec.disclosure_text, False), (spec.greeting, spec.turn.is_interruption_enabled)]
         if spec.transcript_so_far:  # this agent replaces another, which has said both
             texts = []
+        if is_in_midcall(spec):
+            texts.insert(0, (self.phrases.cut_off, spec.turn.is_interruption_enabled))
         for text, may_be_interrupted in texts:
             if text:
                 frames = await self._synthesized(text)
@@ -62,16 +65,22 @@ class Speaker:
                 audio=_played(opening.frames),
                 allow_interruptions=opening.may_be_interrupted,
             )
-        if self._spec.transcript_so_far:
+        turns = self._spec.transcript_so_far
+        # Whoever took a call over answers what was said last; where the agent before had the word, the callee goes on.
+        if turns and (not is_in_midcall(self._spec) or turns[-1].role == "user"):
             self._session.generate_reply()
 
     def ask_again(self) -> None:
         """One failure: ask the callee to say it again."""
-        self._session.say(self.phrases.ask_again)
+        self._say_while_open(self.phrases.ask_again)
 
     def ask_for_a_moment(self) -> None:
         """Something takes long: so that nobody thinks that the line is dead."""
-        self._session.say(self.phrases.one_moment)
+        self._say_while_open(self.phrases.one_moment)
+
+    def _say_while_open(self, text: str) -> None:
+        with suppress(RuntimeError):  # the session is closing: nobody listens any more
+            self._session.say(text)
 
     async def ask_whether_still_there(self, within_seconds: float) -> None:
         """In a silence. Returns when it is said, or broken off; never takes longer."""
@@ -101,11 +110,16 @@ class Speaker:
         try:
             async with asyncio.timeout(WARM_SECONDS):
                 return [frame async for frame in self._voice.frames(_read(text))]
-        except Exception as error:
+        except Exception as error:  # the edge to a vendor's plugin, which may raise anything
             said = "no sound came in time" if isinstance(error, TimeoutError) else text_of(error)
             raise ModelUnavailable(
                 f"The voice of {self._spec.tts.provider} could not be synthesized: {said}"
             ) from error
+
+
+def is_in_midcall(spec: CallSpec) -> bool:
+    """Whether somebody has talked with an agent already, who was lost."""
+    return spec.takeover is not None and spec.takeover.answered_ms_ago is not None
 
 
 async def _read(text: str) -> AsyncIterator[str]:

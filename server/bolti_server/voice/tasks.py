@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Coroutine
 from typing import Any
 
@@ -21,11 +22,9 @@ class CallTasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(
-            self._guarded(name, work), name=f"{name} {self._conversation_id}"
-        )
+        task = asyncio.create_task(work, name=f"{name} {self._conversation_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(functools.partial(self._done, name))
 
     async def cancel(self) -> None:
         """Returns when all have ended, or after CANCEL_SECONDS."""
@@ -35,9 +34,10 @@ class CallTasks:
         if running:
             await asyncio.wait(running, timeout=CANCEL_SECONDS)
 
-    async def _guarded(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:
-            log.exception("call_task_failed", task=name, conversation_id=self._conversation_id)
+    def _done(self, name: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            call_id = self._conversation_id
+            log.error("call_task_failed", task=name, conversation_id=call_id, exc_info=error)
             self._ending.decide("agent_lost", f"{name} failed: {type(error).__name__}")

@@ -2,7 +2,7 @@
 
 Rules: the worker itself runs only what is done with the telephone (`phone_tools`); everything else is asked of the server,
 which sends the request and keeps the secrets. The model always gets an answer, and the callee always hears something:
-where an answer takes longer than PATIENCE_SECONDS the agent says so.
+where an answer takes long the agent says so (`patience`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from livekit.agents import RunContext, ToolError, function_tool, llm
 from bolti_server.lines.line import CallLine
 from bolti_server.voice import phone_tools
 from bolti_server.voice.ending import Ending
+from bolti_server.voice.patience import with_words
 from bolti_server.voice.phone_tools import Arguments, schema_of
 from bolti_server.voice.server import CallServer
 from bolti_server.voice.speaking import Speaker
 from bolti_server.voice.turns import Turns
 from bolti_server.worker_api.messages import ToolAnswer, ToolCallReport, ToolSpec
 
-PATIENCE_SECONDS = 2.0
-MORE_PATIENCE_SECONDS = 8.0  # and again after each so many
 _ON_THE_SERVER = frozenset({"schedule_callback"})
 
 
@@ -47,7 +46,7 @@ def tools_of(
         elif spec.name == "send_dtmf":
             tools.append(phone_tools.send_dtmf(spec, turns, line))
         elif spec.name == "transfer_call":
-            tools.append(phone_tools.transfer_call(spec, server, turns, ending, line))
+            tools.append(phone_tools.transfer_call(spec, server, turns, ending, line, speaker))
     return tools
 
 
@@ -61,29 +60,14 @@ def _server_tool(
             server.call_tool(tool_call_id, spec.name, raw_arguments, spec.timeout_ms / 1000)
         )
         try:
-            answer = await _with_words(asked, speaker)
+            answer = await with_words(asked, speaker)
         except asyncio.CancelledError:
             asked.cancel()
-            turns.tool_called(
-                ToolCallReport(
-                    name=spec.name,
-                    arguments=raw_arguments,
-                    result={"error": "Not waited for: the other side spoke or the call ended."},
-                    is_error=True,
-                    duration_ms=round((time.monotonic() - began) * 1000),
-                )
-            )
+            ms = round((time.monotonic() - began) * 1000)
+            turns.tool_called(not_waited_for(spec.name, raw_arguments, ms))
             raise
-        turns.tool_called(
-            ToolCallReport(
-                name=spec.name,
-                arguments=raw_arguments,
-                result=answer.result,
-                is_error=answer.is_error,
-                duration_ms=answer.duration_ms,
-            )
-        )
-        text = answer.result if isinstance(answer.result, str) else json.dumps(answer.result)
+        turns.tool_called(answered(spec.name, raw_arguments, answer))
+        text = text_for_model(answer)
         if answer.is_error:
             raise ToolError(text)
         return text
@@ -91,12 +75,27 @@ def _server_tool(
     return function_tool(call, raw_schema=schema_of(spec))
 
 
-async def _with_words(asked: asyncio.Future[ToolAnswer], speaker: Speaker) -> ToolAnswer:
-    """The answer; while it does not come, the agent asks for a moment, and another."""
-    patience = PATIENCE_SECONDS
-    while True:
-        done, _ = await asyncio.wait({asked}, timeout=patience)
-        if done:
-            return asked.result()
-        speaker.ask_for_a_moment()
-        patience = MORE_PATIENCE_SECONDS
+def answered(name: str, arguments: Arguments, answer: ToolAnswer) -> ToolCallReport:
+    """A tool that the server ran."""
+    return ToolCallReport(
+        name=name,
+        arguments=arguments,
+        result=answer.result,
+        is_error=answer.is_error,
+        duration_ms=answer.duration_ms,
+    )
+
+
+def not_waited_for(name: str, arguments: Arguments, ms: int) -> ToolCallReport:
+    """A tool whose answer came too late for anybody, after `ms`."""
+    return ToolCallReport(
+        name=name,
+        arguments=arguments,
+        result={"error": "Not waited for: the other side spoke or the call ended."},
+        is_error=True,
+        duration_ms=ms,
+    )
+
+
+def text_for_model(answer: ToolAnswer) -> str:
+    return answer.result if isinstance(answer.result, str) else json.dumps(answer.result)

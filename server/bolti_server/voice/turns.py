@@ -18,26 +18,28 @@ from livekit.agents.voice.io import PlaybackProgressedEvent
 
 from bolti_server.voice.latency import latency_of
 from bolti_server.voice.server import CallServer
-from bolti_server.worker_api.messages import ToolCallReport, TurnReport
+from bolti_server.worker_api.messages import Takeover, ToolCallReport, TurnReport
 
 
 class Turns:
-    """Listens to the session from the answer on."""
+    """Listens to the session from the answer on. `takeover`: goes on where the agent before was lost."""
 
-    def __init__(self, server: CallServer) -> None:
+    def __init__(self, server: CallServer, takeover: Takeover | None = None) -> None:
         self._server = server
+        self._takeover = takeover
         self._answered_at = 0.0  # of the wall clock, as the session's own measurements are
         self._sounded_until = (
             0.0  # of the wall clock: the end of the agent's last sound that was heard
         )
-        self._next_index = 0
+        self._next_index = 0 if takeover is None else takeover.turn_count
         self._user_metrics: Mapping[str, Any] = {}
         self._tool_calls: list[ToolCallReport] = []
         self._is_finished = False
 
     def begin(self, session: AgentSession[Any]) -> None:
-        """The callee has answered, now."""
-        self._answered_at = time.time()
+        """The callee has answered, now, or is on the line since an agent before."""
+        ago_ms = 0 if self._takeover is None else self._takeover.answered_ms_ago or 0
+        self._answered_at = time.time() - ago_ms / 1000
         session.on("conversation_item_added", self._on_item)
         assert session.output.audio is not None, "a call has sound"
         session.output.audio.on("playback_progressed", self._on_sound)

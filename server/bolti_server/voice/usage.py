@@ -9,7 +9,6 @@ import attrs
 from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
 from bolti_server.voice.fallback import Component, Vendor, Vendors
-from bolti_server.voice.models import CallModels
 from bolti_server.worker_api.messages import UsageReport
 
 
@@ -22,13 +21,12 @@ class _Count:
 
 
 class Usage:
-    """Listens to every vendor of a call, from before it is asked."""
+    """Listens to every vendor of `kinds`, from before it is asked."""
 
-    def __init__(self, models: CallModels) -> None:
+    def __init__(self, *kinds: Vendors[Any]) -> None:
         self._counts: dict[tuple[Component, str, str], _Count] = {}
-        self._listen(models.stt)
-        self._listen(models.llm)
-        self._listen(models.tts)
+        for vendors in kinds:
+            self._listen(vendors)
 
     def report(self) -> list[UsageReport]:
         """One entry per model that was used at all; the same model twice in an agent's order is one entry."""

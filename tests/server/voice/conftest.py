@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.server.support.voice_calls import Stage
 
-from bolti_server.bootstrap.worker import build_models, warm
+from bolti_server.bootstrap.call_models import build_models, warm
 from bolti_server.simulated import models as simulated
 from bolti_server.voice.models import Models
 

@@ -178,7 +178,7 @@ async def test_usage_names_our_own_providers_and_each_model_apart(models: Models
     built = models.build(
         call_spec(llm_fallbacks=[LlmSpec(provider="simulated", model="other")]), _no_line()
     )
-    usage = Usage(built)
+    usage = Usage(built.stt, built.llm, built.tts)
     for vendor in built.llm.all:
         vendors = Vendors("llm", [vendor])
         async for _ in LlmChain(vendors).answer(llm.ChatContext.empty(), []):

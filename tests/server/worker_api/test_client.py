@@ -252,3 +252,18 @@ async def test_an_answer_that_is_no_answer_of_ours_means_unreachable(tmp_path: P
     with pytest.raises(ServerUnreachable):
         await worker.claim("worker_1", "here", 1)
     await worker.aclose()
+
+
+async def test_what_a_killed_process_left_says_that_the_line_may_still_be_open(
+    worker: WorkerClient, server: FlakyServer, tmp_path: Path
+) -> None:
+    call = worker.call(CLAIMED, tmp_path)
+    call.report("answered")
+    call._spool.close()  # the process is dead: the lock is free
+
+    [spool] = left_behind(tmp_path)
+    await asyncio.wait_for(carry_on(worker.connection, spool).deliver_rest(), 5)
+
+    ended = server.kept[-1].ended
+    assert ended is not None
+    assert (ended.code, ended.is_line_open) == ("agent_lost", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -166,3 +167,21 @@ def test_reports_survive_a_kill_between_writing_and_acknowledgement(tmp_path: Pa
 
     (found,) = left_behind(tmp_path)
     assert [report.type for report in found.pending()] == ["agent_ready", "ringing"]
+
+
+def test_a_spool_that_is_being_made_is_seen_by_nobody_who_looks_for_what_was_left(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".conv_9.1.4711").mkdir()
+
+    assert left_behind(tmp_path) == []
+    assert (tmp_path / ".conv_9.1.4711").exists(), "its process is just making it"
+
+
+def test_a_spool_whose_process_died_while_it_was_made_is_removed_later(tmp_path: Path) -> None:
+    stillborn = tmp_path / ".conv_9.1.4711"
+    stillborn.mkdir()
+    os.utime(stillborn, (0, 0))
+
+    assert left_behind(tmp_path) == []
+    assert not stillborn.exists()

@@ -15,7 +15,8 @@ from tests.server.conftest import BASE_URL, WORKER_TOKEN, Home
 from tests.server.support.calls_public import Desk, make_desk
 from tests.server.support.waiting import until
 
-from bolti_server.bootstrap.worker import Stopping, WorkerSettings, run_worker
+from bolti_server.bootstrap.worker import run_worker
+from bolti_server.bootstrap.worker_settings import Stopping, WorkerSettings
 from bolti_server.world import World
 
 GOODBYE = {
