@@ -11,12 +11,17 @@ import numpy as np
 from bolti_server.simulated.callee_ear import Ear
 from bolti_server.simulated.callee_mouth import Mouth
 from bolti_server.simulated.modem import encode
-from bolti_server.simulated.phone import BEEP_MS, KEY_MS, KEYS_END_AFTER_MS, PAUSE_MS, PhoneDown
+from bolti_server.simulated.phone import (
+    BEEP_MS,
+    KEYS_END_AFTER_MS,
+    PAUSE,
+    PhoneDown,
+    key_ms,
+    keys_in,
+)
 from bolti_server.simulated.sound import FRAME_MS, RATE, to_pcm
 from bolti_server.simulated.voices import speak
 
-KEYS = frozenset("0123456789*#ABCD")
-PAUSE = "w"
 BEEP_HZ = 1_000
 _BEEP_LEVEL = 0.25
 _EDGE_SECONDS = 0.01  # a tone that begins at once clicks
@@ -91,13 +96,10 @@ class CalleePhone:
         self._heard_turns = len(self._ear.turns)
 
     async def press(self, keys: str) -> None:
-        unknown = set(keys) - KEYS - {PAUSE}
-        if unknown:
-            raise ValueError(f"a telephone has no key {min(unknown)!r}")
-        for key in keys:
+        for key in keys_in(keys):
             if key != PAUSE:
                 self._on_key(key)
-            await self.wait(PAUSE_MS if key == PAUSE else KEY_MS)
+            await self.wait(key_ms(key))
 
     async def keys(self, *, patience_ms: int) -> str:
         deadline = self.position_ms + patience_ms

@@ -93,7 +93,7 @@ def callee_of(line: LineSpec) -> Callee:
         return Callee(talk_of(scenario), scenario.ring_ms, refusal_of(scenario))
     if line.scenario is not None:
         return BY_SCENARIO[line.scenario]
-    return callee_at(line.to_number)
+    return callee_at(line.to_number or "")
 
 
 def callee_at(number: str) -> Callee:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -22,22 +22,22 @@ from bolti_server.lines.line import DialFailed, TransferFailed
 from bolti_server.simulated.beat import Beat
 from bolti_server.simulated.callee_ear import END_OF_TURN_MS, Ear
 from bolti_server.simulated.callee_mouth import Mouth
-from bolti_server.simulated.callee_phone import PAUSE, CalleePhone
-from bolti_server.simulated.callees import Callee, callee_at, callee_of
+from bolti_server.simulated.callee_phone import CalleePhone
+from bolti_server.simulated.callees import Callee, callee_of
 from bolti_server.simulated.espeak import VoiceFailed
 from bolti_server.simulated.line_input import LineInput
 from bolti_server.simulated.line_output import LineOutput
-from bolti_server.simulated.phone import KEY_MS, PAUSE_MS, PhoneDown
+from bolti_server.simulated.phone import PAUSE, PhoneDown, key_ms
 from bolti_server.simulated.sound import FRAME_MS, WORDS
 from bolti_server.simulated.spoken_words import SpokenWords, WordsBeside
-from bolti_server.worker_api.messages import LineSpec
+from bolti_server.simulated.transfers import transfer_to
+from bolti_server.worker_api.messages import LineSpec, SipTrunk
 
 LineVoice = Literal["speech", "modem"]
 Who = Literal["agent", "callee"]
 # A frame passes some ten tasks between the model and the line.
 TURNS_OF_OTHERS = 10
 CALLEE_TASK = "simulated_callee"
-TRANSFER_RING_SECONDS = 5.0  # how long a transfer rings before it comes back
 SETUP_SECONDS = 0.05  # from dialing to the first sign of the other side
 
 log = get_logger("simulated")
@@ -94,7 +94,10 @@ class SimulatedLine:
         session.output.transcription = self._synchronizer.text_output
         return {}
 
-    async def connect(self) -> None:
+    async def ready(self) -> None:
+        """At once."""
+
+    async def connect(self, trunk: SipTrunk | None = None) -> None:
         """Rings; returns with the answer, from which on sound flows. Raises DialFailed."""
         refusal, ring_ms = self._callee.refusal, self._callee.ring_ms
         await self._pass(SETUP_SECONDS)
@@ -111,9 +114,11 @@ class SimulatedLine:
         if refusal is not None:
             raise attrs.evolve(refusal)
         self._tasks = [
-            asyncio.create_task(self._lose_if_broken(self._run_clock), name="simulated_clock"),
-            asyncio.create_task(self._lose_if_broken(self._run_callee), name=CALLEE_TASK),
+            asyncio.create_task(self._run_clock(), name="simulated_clock"),
+            asyncio.create_task(self._run_callee(), name=CALLEE_TASK),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._lose_if_broken)
 
     async def send_dtmf(self, digits: str) -> None:
         """Presses keys at the callee's ear, one after another; `w` is a pause. Stops where the call is over."""
@@ -123,19 +128,15 @@ class SimulatedLine:
             if key != PAUSE:
                 self._keys += key
                 self._phone.take_key(key)
-            await self._is_over_within((PAUSE_MS if key == PAUSE else KEY_MS) / 1000)
+            await self._is_over_within(key_ms(key) / 1000)
 
     async def transfer(self, to_number: str) -> None:
         """Connects the callee with whoever is at a number of the simulated network. Raises TransferFailed."""
-        target = callee_at(to_number)
-        rings_ms = 0 if target.ring_ms is None else target.ring_ms
-        is_over = await self._is_over_within(min(rings_ms / 1000, TRANSFER_RING_SECONDS))
-        if is_over:
+        outcome = transfer_to(to_number)
+        if await self._is_over_within(outcome.ring_ms / 1000):
             raise TransferFailed("remote_hangup", None, "The callee hung up while it was waiting.")
-        if target.refusal is not None:
-            raise TransferFailed(target.refusal.code, target.refusal.sip_status)
-        if target.ring_ms is None or rings_ms > 1000 * TRANSFER_RING_SECONDS:
-            raise TransferFailed("no_answer", None, "It rang, and nobody picked up.")
+        if outcome.failure is not None:
+            raise attrs.evolve(outcome.failure)
         self.transferred_to = to_number
         for task in self._tasks:
             if task.get_name() == CALLEE_TASK:
@@ -157,6 +158,11 @@ class SimulatedLine:
         synchronizer, self._synchronizer = self._synchronizer, None
         if synchronizer is not None:
             await synchronizer.aclose()
+
+    async def leave(self) -> bool:
+        """Nobody else can reach this callee: it lives in this process."""
+        await self.hangup()
+        return False
 
     def on_ringing(self, callback: Callable[[], None]) -> None:
         self._on_ringing.append(callback)
@@ -250,15 +256,15 @@ class SimulatedLine:
             await self._callee.talk(self._phone)
         self._leave("remote_hangup")
 
-    async def _lose_if_broken(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except VoiceFailed as error:
+    def _lose_if_broken(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if isinstance(error, VoiceFailed):
             log.error("callee_has_no_voice", reason=str(error))
-            self._leave("media_lost")
-        except Exception as error:
+        else:
             log.error("simulated_line_broke", exc_info=error)
-            self._leave("media_lost")
+        self._leave("media_lost")
 
     def _leave(self, code: str) -> None:
         """The callee is gone: nothing is played or said any more, and what it had not heard stays unheard."""

@@ -15,7 +15,9 @@ from __future__ import annotations
 from typing import NoReturn, Protocol
 
 BEEP_MS = 500
-KEY_MS = 200  # that a key of the callee's takes, pause included; "w" is a pause of PAUSE_MS
+KEYS = frozenset("0123456789*#ABCD")
+KEY_MS = 200  # that a key takes, pause included, whoever presses it
+PAUSE = "w"
 PAUSE_MS = 500
 # Keys that the agent presses one soon after another belong together; after this much without one, they are all there.
 KEYS_END_AFTER_MS = 1_000
@@ -23,6 +25,19 @@ KEYS_END_AFTER_MS = 1_000
 
 class PhoneDown(Exception):
     """The callee has hung up: what is left of its script does not happen. Who runs the script catches it."""
+
+
+def keys_in(keys: str) -> str:
+    """`keys` as they are. Raises ValueError for one that no telephone has."""
+    unknown = set(keys) - KEYS - {PAUSE}
+    if unknown:
+        raise ValueError(f"a telephone has no key {min(unknown)!r}")
+    return keys
+
+
+def key_ms(key: str) -> int:
+    """How long it takes to press it."""
+    return PAUSE_MS if key == PAUSE else KEY_MS
 
 
 class Phone(Protocol):

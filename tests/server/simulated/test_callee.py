@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NoReturn
 
+import attrs
 import numpy as np
 import pytest
 from tests.server.simulated.calling import line_to
@@ -269,3 +270,16 @@ async def test_a_callee_that_left_is_reported_once_also_to_who_asks_late() -> No
     await line.hangup()
     await asyncio.sleep(0)
     assert left == ["remote_hangup"] * 2
+
+
+async def test_a_callee_that_breaks_is_a_line_that_is_lost() -> None:
+    async def breaks(_phone: Phone) -> None:
+        raise LookupError("a bug of ours")
+
+    line, left = line_to("09"), asyncio.Queue[str]()
+    line._callee = attrs.evolve(line._callee, talk=breaks)
+    line.on_left(left.put_nowait)
+    await line.connect()
+    async with asyncio.timeout(5):
+        assert await left.get() == "media_lost"
+    await line.hangup()

@@ -61,12 +61,37 @@ def opus_at_24_kbit(samples: Samples) -> Samples:
     return np.concatenate(pieces).astype(float) / 32768
 
 
+def jitter_buffer_on_a_busy_machine(samples: Samples) -> Samples:
+    """Three times a second it stretches or shortens the sound by 4 to 18 ms, as WebRTC's does when packets come late."""
+    chance = np.random.default_rng(1)
+    pieces, at = [], 0
+    while at < len(samples):
+        end = at + int(chance.exponential(RATE / 3)) + RATE // 100
+        pieces.append(samples[at:end])
+        slip = int(chance.uniform(0.004, 0.018) * RATE)
+        if chance.random() < 0.5:
+            end += slip
+        else:
+            pieces.append(samples[max(0, end - slip) : end])
+        at = end
+    return np.concatenate(pieces)
+
+
 def read(pcm: bytes, piece: int = 640) -> list[str]:
     decoder = Decoder()
     return [text for at in range(0, len(pcm), piece) for text in decoder.push(pcm[at : at + piece])]
 
 
-@pytest.mark.parametrize("channel", [as_it_is, mu_law_at_8_khz, noise_of_20_db, opus_at_24_kbit])
+@pytest.mark.parametrize(
+    "channel",
+    [
+        as_it_is,
+        mu_law_at_8_khz,
+        noise_of_20_db,
+        opus_at_24_kbit,
+        jitter_buffer_on_a_busy_machine,
+    ],
+)
 async def test_words_mixed_with_speech_survive_the_line(
     channel: Callable[[Samples], Samples],
 ) -> None:
@@ -84,6 +109,14 @@ def test_any_text_is_read_in_whatever_pieces_and_wherever_it_begins(
     text = text.encode("utf-8", "ignore").decode()
     sound = bytes(2 * offset) + encode(text) + encode("and more") + bytes(RATE)
     assert read(sound, 2 * piece) == [text, "and more"]
+
+
+def test_a_hole_in_the_sound_costs_the_letters_in_it_and_no_others() -> None:
+    sound = encode("Hello there, this is Asha.")
+    hole = 2 * SYMBOL * (2 + 2 * 12) + SYMBOL  # in the middle of a half of a letter
+    [text] = read(sound[:hole] + bytes(RATE // 10) + sound[hole + RATE // 5 :] + bytes(RATE))
+    assert text.startswith("Hello there,")
+    assert text.endswith("is is Asha.")
 
 
 def test_a_packet_that_breaks_off_gives_the_words_up_to_there() -> None:
