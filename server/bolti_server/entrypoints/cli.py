@@ -103,6 +103,24 @@ def migrate(**options: Any) -> None:
 
 
 @main.command()
+@click.option(
+    "--worker",
+    "is_worker",
+    is_flag=True,
+    help="Of a machine that runs workers only: what they need, and nothing else.",
+)
+@click.option("--json", "is_json", is_flag=True, help="For programs, on standard output.")
+def doctor(**options: Any) -> None:
+    """Tell what of this installation is missing or wrong, and what to do.
+
+    Looks, with the settings of `serve` in the environment, at settings, database, tables, clocks, object store, LiveKit, its
+    SIP service and Redis, the workers, and where they find the server. It changes nothing and dials nobody.
+    Exit code 1 where there is a problem.
+    """
+    _start("doctor", **options)
+
+
+@main.command()
 @click.argument("name")
 def create_workspace(**options: Any) -> None:
     """Make a workspace called NAME, with its first API key, a trial balance and four simulated numbers.
@@ -125,6 +143,33 @@ def demo(**options: Any) -> None:
     declines, `…04` is no number, `…07` hangs up in mid-sentence, `…08` talks over the agent.
     """
     _start("demo", **options)
+
+
+@main.command()
+@click.option(
+    "--port",
+    "phone_network_port",
+    type=click.IntRange(0, 65535),
+    help="Where it answers, on 127.0.0.1 [default: BOLTI_PHONE_NETWORK_PORT or 7990]; 0 picks a free one.",
+)
+@click.option(
+    "--voice",
+    "phone_network_voice",
+    type=click.Choice(["modem", "speech"]),
+    help="How callees talk that nobody chose a voice for: in words that only Bolti's simulated models understand exactly "
+    "(modem), or as people do (speech: for agents with real models) [default: BOLTI_PHONE_NETWORK_VOICE or modem].",
+)
+def phone_network(**options: Any) -> None:
+    """Put simulated callees into the rooms of your own LiveKit server: every outcome of a phone call, without a trunk.
+
+    It answers what LiveKit's SIP service would (dial, transfer, inbound trunks, dispatch rules), and whoever is dialed
+    joins the room as a SIP participant. +12025550100 answers and talks, …01 is busy, …02 never answers, …03 declines,
+    …04 is no number, …06 is a mailbox, …10 a menu; the guide phone-network.md has all of them.
+
+    Needs LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. Then start `bolti-server serve` and `worker` with the same
+    three and BOLTI_LIVEKIT_SIP_URL=http://127.0.0.1:7990.
+    """
+    _start("phone_network", **options)
 
 
 if __name__ == "__main__":

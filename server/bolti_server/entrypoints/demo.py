@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bolti import Bolti, BoltiError, Conversation
 from bolti_server.base.settings import default_data_dir
-from bolti_server.bootstrap.local import is_taken
+from bolti_server.bootstrap.local import DataDirectoryUnusable, is_taken
 from bolti_server.entrypoints import demo_view as view
 from bolti_server.entrypoints.demo_services import DemoServices
 from bolti_server.entrypoints.dev_child import DevChild, DevDidNotStart, Running, find_running
@@ -31,13 +31,17 @@ TOOL_SCHEMA = {
 
 
 def run(*, data_dir: Path | None, to_number: str) -> int:
-    """Exit code 0 when the call was placed and has ended, however it ended; 1 when something did not work."""
+    """Exit code 0 when the call was placed and has ended, however it ended; 1 when something did not work, 2 where the
+    data folder can't be used."""
     folder = (data_dir or default_data_dir()).expanduser().resolve()
     began = time.monotonic()
     try:
         with _server(folder) as running, DemoServices() as services:
             view.ready(running.base_url, time.monotonic() - began)
             _call(running, services, folder, to_number)
+    except DataDirectoryUnusable as problem:
+        view.failed(str(problem))
+        return 2
     except DevDidNotStart as problem:
         view.failed(str(problem))
         return 1

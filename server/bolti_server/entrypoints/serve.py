@@ -26,6 +26,8 @@ from bolti_server.bootstrap.web import build_app, open_world
 from bolti_server.entrypoints.complaints import (
     CannotStart,
     complaints_about_database_url,
+    complaints_about_livekit,
+    complaints_about_media_url,
     complaints_about_secret,
     read_settings,
 )
@@ -63,6 +65,9 @@ class HttpServer:
     def __init__(self, app: Api, listener: socket.socket) -> None:
         self._app = app
         self._listener = listener
+        # Head and body of an answer are two packets, and without this the second waits 40 ms for the first to be
+        # acknowledged. Connections inherit it. uvloop sets it, asyncio does not on a socket that was made without a proto.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
@@ -137,7 +142,8 @@ def complaints_about(settings: Settings) -> list[str]:
         )
     else:
         found += _complaints_about_public_url(settings.public_url)
-    return found
+    found += complaints_about_livekit(settings)
+    return found + _complaints_about_browser_url(settings)
 
 
 def _complaints_about_public_url(url: str) -> list[str]:
@@ -150,6 +156,24 @@ def _complaints_about_public_url(url: str) -> list[str]:
             "and use https://."
         ]
     return []
+
+
+def _complaints_about_browser_url(settings: Settings) -> list[str]:
+    url = settings.livekit_public_url
+    if url is None:
+        return []
+    if not settings.livekit_url:
+        return [
+            "BOLTI_LIVEKIT_PUBLIC_URL is set, and LIVEKIT_URL is not. Browsers need a media server."
+        ]
+    found = complaints_about_media_url("BOLTI_LIVEKIT_PUBLIC_URL", url)
+    parts = urlsplit(url) if not found else None
+    if parts and parts.scheme in ("ws", "http") and parts.hostname not in _LOOPBACK:
+        found.append(
+            f"BOLTI_LIVEKIT_PUBLIC_URL is {url!r}: a page that is served over https reaches no other than wss:// "
+            "addresses. Put TLS in front of LiveKit."
+        )
+    return found
 
 
 async def _serve(settings: Settings) -> None:

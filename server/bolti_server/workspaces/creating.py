@@ -5,7 +5,7 @@ Rule: a token leaves this module once, to whoever asked for it; the database get
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -15,9 +15,9 @@ from bolti_server.base.db import Tx
 from bolti_server.base.errors import Fault, Refusal
 from bolti_server.base.ids import new_id
 from bolti_server.workspaces import queries
-from bolti_server.workspaces.queries import StoredKey
+from bolti_server.workspaces.queries import KeyKind, StoredKey
 
-KEY_PREFIX = "bolti_sk_"
+KEY_PREFIXES: Mapping[KeyKind, str] = {"secret": "bolti_sk_", "public": "bolti_pk_"}
 
 
 @attrs.frozen
@@ -58,14 +58,21 @@ async def create_api_key(
     name: str,
     scopes: Sequence[str],
     expires_at: datetime | None = None,
+    kind: KeyKind = "secret",
+    origins: Sequence[str] = (),
 ) -> CreatedKey:
-    """Raises Refusal 400 where `expires_at` is not in the future."""
-    key_id, token = new_id("key"), make_token(KEY_PREFIX)
+    """`origins` (canonical, of `web.origins`) are a public key's and only that one's.
+
+    Raises Refusal 400 where `expires_at` is not in the future.
+    """
+    key_id, token = new_id("key"), make_token(KEY_PREFIXES[kind])
     stored = await queries.insert_key(
         tx,
         workspace_id,
         key_id,
         name=name,
+        kind=kind,
+        origins=origins,
         token_hash=vault.hash_token(token),
         token_hint=token_hint(token),
         scopes=scopes,

@@ -12,6 +12,10 @@ INVARIANTS: dict[str, str] = {
         select id from api_keys where length(token_hint) > 24 or position('…' in token_hint) = 0""",
     "a key has scopes": """
         select id from api_keys where cardinality(scopes) = 0""",
+    "a public key has origins and starts browser calls alone, and a secret key has no origins": """
+        select id from api_keys
+        where (kind = 'public') <> (cardinality(origins) > 0)
+           or kind = 'public' and scopes <> array['web_calls:write']""",
     "a key that is not new was made before it was used or revoked": """
         select id from api_keys where last_used_at < created_at or revoked_at < created_at""",
     "a committed idempotency record has its answer": """

@@ -1,4 +1,4 @@
-"""How a request's key is found, for `web.authentication`."""
+"""How a request's key is found, for `web.authentication`, and whether a page's origin is any key's, for `web.cors`."""
 
 from __future__ import annotations
 
@@ -20,5 +20,12 @@ async def find_key(world: World, token_hash: bytes) -> KnownKey | None:
         workspace_id=found.workspace_id,
         organization_id=found.organization_id,
         scopes=frozenset(found.scopes),
+        kind=found.kind,
+        origins=frozenset(found.origins),
     )
     return KnownKey(caller, found.seconds_left)
+
+
+async def find_origin(world: World, origin: str) -> bool:
+    """Whether a public key that works, of whatever workspace, names this origin."""
+    return await queries.is_origin_of_any_workspace(world.db, origin)

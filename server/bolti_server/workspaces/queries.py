@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import attrs
 
 from bolti_server.base.db import Database, Tx
+
+KeyKind = Literal["secret", "public"]
 
 
 @attrs.frozen
@@ -25,6 +28,8 @@ class StoredKey:
 
     id: str
     name: str
+    kind: KeyKind
+    origins: Sequence[str]
     token_hint: str
     scopes: Sequence[str]
     created_at: datetime
@@ -40,6 +45,8 @@ class WorkingKey:
     id: str
     workspace_id: str
     organization_id: str
+    kind: KeyKind
+    origins: Sequence[str]
     scopes: Sequence[str]
     seconds_left: float | None
     is_use_to_be_noted: bool
@@ -50,8 +57,8 @@ _WORKSPACE = """
     where id = $1"""
 
 _KEYS = """
-    select id, name, token_hint, scopes, created_at, expires_at, revoked_at, last_used_at from api_keys
-    where workspace_id = $1"""
+    select id, name, kind, origins, token_hint, scopes, created_at, expires_at, revoked_at, last_used_at
+    from api_keys where workspace_id = $1"""
 
 
 async def insert_organization_of_any_workspace(
@@ -101,6 +108,8 @@ async def insert_key(
     key_id: str,
     *,
     name: str,
+    kind: KeyKind,
+    origins: Sequence[str],
     token_hash: bytes,
     token_hint: str,
     scopes: Sequence[str],
@@ -108,10 +117,12 @@ async def insert_key(
 ) -> StoredKey | None:
     """None where `expires_at` is not in the future."""
     row = await tx.fetchrow(
-        """insert into api_keys (id, workspace_id, name, token_hash, token_hint, scopes, expires_at)
-            select $2, $1, $3, $4, $5, $6, $7::timestamptz
+        """insert into api_keys
+                (id, workspace_id, name, token_hash, token_hint, scopes, expires_at, kind, origins)
+            select $2, $1, $3, $4, $5, $6, $7::timestamptz, $8, $9
             where $7::timestamptz is null or $7::timestamptz > bolti_now()
-            returning id, name, token_hint, scopes, created_at, expires_at, revoked_at, last_used_at""",
+            returning id, name, kind, origins, token_hint, scopes, created_at, expires_at, revoked_at,
+                last_used_at""",
         workspace_id,
         key_id,
         name,
@@ -119,6 +130,8 @@ async def insert_key(
         token_hint,
         list(scopes),
         expires_at,
+        kind,
+        list(origins),
     )
     return None if row is None else StoredKey(**dict(row))
 
@@ -149,7 +162,7 @@ async def revoke_key(tx: Tx, workspace_id: str, key_id: str) -> bool:
 
 async def find_working_key_of_any_workspace(db: Database, token_hash: bytes) -> WorkingKey | None:
     row = await db.fetchrow(
-        """select k.id, k.workspace_id, w.organization_id, k.scopes,
+        """select k.id, k.workspace_id, w.organization_id, k.kind, k.origins, k.scopes,
                   extract(epoch from k.expires_at - now.instant)::float8 as seconds_left,
                   coalesce(k.last_used_at < now.instant - interval '1 minute', true)
                       as is_use_to_be_noted
@@ -160,6 +173,17 @@ async def find_working_key_of_any_workspace(db: Database, token_hash: bytes) -> 
         token_hash,
     )
     return None if row is None else WorkingKey(**dict(row))
+
+
+async def is_origin_of_any_workspace(db: Database, origin: str) -> bool:
+    """Whether a public key that works names this origin."""
+    found: bool = await db.fetchval(
+        """select exists (
+               select from api_keys where kind = 'public' and revoked_at is null and origins @> array[$1]
+                 and (expires_at is null or expires_at > bolti_now()))""",
+        origin,
+    )
+    return found
 
 
 async def note_key_use(tx: Tx, workspace_id: str, key_id: str) -> None:

@@ -22,6 +22,7 @@ from bolti_server.web.paging import page_of, page_request
 from bolti_server.web.responses import empty_response, json_response
 from bolti_server.workspaces import queries
 from bolti_server.workspaces.creating import create_api_key
+from bolti_server.workspaces.key_powers import key_powers
 from bolti_server.workspaces.queries import StoredKey, StoredWorkspace
 from bolti_server.world import World
 
@@ -61,7 +62,7 @@ async def create_key(
     request: Request[Any, Any, Any], world: NamedDependency[World], caller: NamedDependency[Caller]
 ) -> Response[Any]:
     body = await body_of(request, structs.ApiKeyCreate)
-    scopes = _scopes(body, caller)
+    kind, origins, scopes = key_powers(body, caller)
     expires_at = _expiry(body.expires_at)
 
     async def work(tx: Tx) -> Answer:
@@ -70,6 +71,8 @@ async def create_key(
             world.vault,
             caller.workspace_id,
             name=body.name,
+            kind=kind,
+            origins=origins,
             scopes=scopes,
             expires_at=expires_at,
         )
@@ -115,26 +118,6 @@ ROUTES: list[HTTPRouteHandler] = [
 ]
 
 
-def _scopes(body: structs.ApiKeyCreate, caller: Caller) -> list[str]:
-    """A key can only give what it has itself. Raises Refusal 403."""
-    if body.scopes is None:
-        return sorted(caller.scopes)
-    wanted = [scope.value for scope in body.scopes]
-    beyond = [scope for scope in wanted if scope not in caller.scopes]
-    if beyond:
-        faults = [
-            Fault(
-                "insufficient_scope", f"Your key has no {scope}.", f"/scopes/{wanted.index(scope)}"
-            )
-            for scope in beyond
-        ]
-        detail = f"A key can only give scopes that it has itself; yours lacks {', '.join(beyond)}."
-        raise Refusal(
-            403, "insufficient_scope", detail, faults=faults, extras={"required_scope": beyond[0]}
-        )
-    return wanted
-
-
 def _expiry(text: str | None) -> datetime | None:
     """The contract has checked the shape; what is left are instants that no calendar has (a 61st second, year 0)."""
     if text is None:
@@ -162,6 +145,8 @@ def _key(stored: StoredKey) -> dict[str, Any]:
     return {
         "id": stored.id,
         "name": stored.name,
+        "kind": stored.kind,
+        "origins": list(stored.origins),
         "token_hint": stored.token_hint,
         "scopes": list(stored.scopes),
         "created_at": rfc3339(stored.created_at),

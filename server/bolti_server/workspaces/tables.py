@@ -1,4 +1,4 @@
-"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql."""
+"""The slice's tables. The DDL, with every constraint, is migrations/sql/0001_first_call.sql (and 0008)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class ApiKeyRow(Table, tablename="api_keys", db=ENGINE):
     id = Text(primary_key=True, default=None)
     workspace_id = Text()
     name = Text()
+    kind = Text()
+    origins = Array(base_column=Text())
     token_hash = Bytea()
     token_hint = Text()
     scopes = Array(base_column=Text())

@@ -25,7 +25,7 @@ SERVE = {
 
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("BOLTI_")]:
+    for name in [name for name in os.environ if name.startswith(("BOLTI_", "LIVEKIT_"))]:
         monkeypatch.delenv(name)
     for name, value in SERVE.items():
         monkeypatch.setenv(name, value)
@@ -129,3 +129,54 @@ def test_a_workspace_is_not_made_with_a_key_that_serve_refuses(
     told = capsys.readouterr().err
     assert "BOLTI_SECRET_KEY can be guessed" in told
     assert "hunter2" not in told
+
+
+MEDIA = {
+    "LIVEKIT_URL": "wss://livekit.example.com",
+    "LIVEKIT_API_KEY": "bolti",
+    "LIVEKIT_API_SECRET": "h8Jk2Lm5Nq7Rt9Vx1Zb3Df6Gj0Kn4Ps8Wy",
+    "BOLTI_LIVEKIT_PUBLIC_URL": "wss://livekit.example.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"LIVEKIT_API_KEY": ""}, "LIVEKIT_API_KEY is missing"),
+        ({"LIVEKIT_API_SECRET": ""}, "LIVEKIT_API_SECRET is missing"),
+        ({"LIVEKIT_API_SECRET": "secret"}, "LIVEKIT_API_SECRET can be guessed"),
+        ({"LIVEKIT_URL": "livekit.example.com"}, "LIVEKIT_URL is no address"),
+        ({"LIVEKIT_URL": "wss://livekit:port"}, "LIVEKIT_URL is no address"),
+        ({"LIVEKIT_URL": ""}, "LIVEKIT_URL is not"),
+        ({"BOLTI_LIVEKIT_SIP_URL": "sip:livekit"}, "BOLTI_LIVEKIT_SIP_URL is no address"),
+        ({"BOLTI_LIVEKIT_PUBLIC_URL": "ws://livekit.example.com"}, "Put TLS in front of LiveKit"),
+    ],
+)
+def test_serve_says_what_is_wrong_with_the_media_servers_settings(
+    changed: dict[str, str],
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {**MEDIA, **changed}.items():
+        monkeypatch.setenv(name, value)
+    assert serve.run() == 2
+    told = capsys.readouterr().err
+    assert word in told
+    assert MEDIA["LIVEKIT_API_SECRET"] not in told
+
+
+def test_settings_of_a_media_server_that_fit_are_no_hindrance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in MEDIA.items():
+        monkeypatch.setenv(name, value)
+    assert serve.complaints_about(Settings()) == []
+
+
+def test_a_worker_says_what_is_wrong_with_them_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIVEKIT_URL", MEDIA["LIVEKIT_URL"])
+    assert worker.run() == 2
+    assert "LIVEKIT_API_SECRET is missing" in capsys.readouterr().err
