@@ -1,6 +1,6 @@
 """Everything you run in this repository. Needs Python >= 3.11 and nothing else:
 
-    python3 noxfile.py                  the whole check: style, types, architecture, contract, tests
+    python3 noxfile.py                  the whole check: style, types, architecture, contract, tests, stack
     python3 noxfile.py demo             a phone call in your terminal
     python3 noxfile.py tests -k name    one session; what follows goes to its program
     python3 noxfile.py --list           all sessions
@@ -170,9 +170,9 @@ def run(session: nox.Session, module: str, *arguments: str, with_posargs: bool =
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """The whole check: style, types, architecture, contract, tests. What CI runs."""
+    """The whole check: style, types, architecture, contract, tests, stack. What CI runs."""
     install(session)
-    for part in (style, types, architecture, contract, tests):
+    for part in (style, types, architecture, contract, tests, stack):
         session.notify(part.__name__)
 
 
@@ -212,9 +212,17 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests (the contract's conformance too) on a real PostgreSQL. `tests -k name` runs some."""
+    """All tests (the contract's conformance too) on a real PostgreSQL, but those of the stack. `tests -k name` runs some."""
     install(session)
     run(session, "pytest")
+
+
+@nox.session
+def stack(session: nox.Session) -> None:
+    """Calls through a real livekit-server, in a network namespace of its own: installs what it needs (tools/stack.py).
+    `stack -k name` runs some. With a `livekit-sip` on PATH also through real SIP."""
+    install(session)
+    session.run(PYTHON, "tools/stack.py", *session.posargs)
 
 
 @nox.session

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bench.call_starts
 import bench.dev_start
+import bench.rooms
 import bench.sdk_overhead
 import bench.text_line
 import bench.turns
@@ -39,6 +40,16 @@ PARTS: dict[str, tuple[Callable[[], dict[str, float]], list[tuple[str, str, floa
     "dev_start": (
         bench.dev_start.measure,
         [("first_start_seconds", "<=", 5), ("next_start_seconds", "<=", 2)],
+    ),
+    "rooms": (
+        bench.rooms.measure,
+        [
+            ("accepted_to_dial_p95_ms", "<=", 500),
+            ("answered_to_speaking_p50_ms", "<=", 150),
+            ("turn_in_a_room_more_ms", "<=", 50),
+            ("calls_per_core_to_bare_ratio", ">=", 0.9),
+            ("kill_to_next_agent_p95_ms", "<=", 2000),
+        ],
     ),
     "sdk_overhead": (
         bench.sdk_overhead.measure,

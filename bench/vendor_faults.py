@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.server.support.vendor_faults import LONGEST_SILENCE_MS, Played, Row, Table, rows
 
-from bolti_server.bootstrap.worker import build_models, warm
+from bolti_server.bootstrap.call_models import build_models, warm
 from bolti_server.simulated.voices import start_voices, stop_voices
 
 

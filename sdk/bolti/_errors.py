@@ -218,6 +218,10 @@ class DestinationNotAllowed(Forbidden):
     """The number may not be called from here."""
 
 
+class OriginNotAllowed(Forbidden):
+    """A public key works on pages of its own origins alone."""
+
+
 class DoNotCall(Forbidden):
     """Who has this number does not want to be called by this workspace."""
 
@@ -243,6 +247,10 @@ class AgentInactive(Conflict):
     """The agent is switched off: `agents.update(…, is_active=True)`."""
 
 
+class MediaServerMissing(Conflict):
+    """The server has no media server (LIVEKIT_URL), so it carries simulated calls only."""
+
+
 class CalleeAlreadyInCall(Conflict):
     """This workspace has a live call with that number; `allow_concurrent_to_callee=True` calls all the same."""
 
@@ -262,6 +270,22 @@ class NameTaken(Conflict):
 
 class NumberNotAvailable(Conflict):
     """The number is taken or not offered: `numbers.available()` lists those that can be bought."""
+
+
+class NumberTaken(Conflict):
+    """The workspace has this number already."""
+
+
+class TrunkInUse(Conflict):
+    """It has numbers: `numbers.list(trunk_id=…)`, then `numbers.release` each."""
+
+
+class TrunkFull(Conflict):
+    """It carries as many numbers as a trunk can: make another."""
+
+
+class TrunkNotChangeable(Conflict):
+    """The simulated network's trunk, which every workspace has as it is."""
 
 
 class PreconditionFailed(ApiError):
@@ -312,63 +336,6 @@ class InternalError(ServerError):
 
 class DatabaseUnavailable(ServerError):
     """503: the server can't reach its database."""
-
-
-BY_CODE: dict[str, type[ApiError]] = {
-    "unauthenticated": Unauthenticated,
-    "insufficient_scope": InsufficientScope,
-    "not_found": NotFound,
-    "validation_failed": ValidationFailed,
-    "malformed_json": MalformedJson,
-    "missing_variables": MissingVariables,
-    "invalid_phone_number": InvalidPhoneNumber,
-    "number_not_assigned": NumberNotAssigned,
-    "destination_not_allowed": DestinationNotAllowed,
-    "do_not_call": DoNotCall,
-    "recording_not_available": RecordingNotAvailable,
-    "method_not_allowed": MethodNotAllowed,
-    "not_acceptable": NotAcceptable,
-    "agent_inactive": AgentInactive,
-    "callee_already_in_call": CalleeAlreadyInCall,
-    "idempotency_in_progress": IdempotencyInProgress,
-    "idempotency_mismatch": IdempotencyMismatch,
-    "name_taken": NameTaken,
-    "number_not_available": NumberNotAvailable,
-    "precondition_failed": PreconditionFailed,
-    "range_not_satisfiable": RangeNotSatisfiable,
-    "body_too_large": BodyTooLarge,
-    "unsupported_media_type": UnsupportedMediaType,
-    "payment_required": PaymentRequired,
-    "outside_calling_window": OutsideCallingWindow,
-    "rate_limited": RateLimited,
-    "concurrency_limit_reached": ConcurrencyLimitReached,
-    "internal_error": InternalError,
-    "database_unavailable": DatabaseUnavailable,
-}
-
-BY_STATUS: dict[int, type[ApiError]] = {
-    400: BadRequest,
-    401: Unauthenticated,
-    402: PaymentRequired,
-    403: Forbidden,
-    404: NotFound,
-    405: MethodNotAllowed,
-    406: NotAcceptable,
-    409: Conflict,
-    412: PreconditionFailed,
-    413: BodyTooLarge,
-    415: UnsupportedMediaType,
-    416: RangeNotSatisfiable,
-    422: Unprocessable,
-    429: TooManyRequests,
-}
-
-
-def class_for(code: str, status: int) -> type[ApiError]:
-    """The class of a code; of its status where the code is new to this version."""
-    return (
-        BY_CODE.get(code) or BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
-    )
 
 
 _PROSE = {"type", "title", "status", "detail", "instance", "code", "errors", "request_id"}

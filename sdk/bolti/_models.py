@@ -22,6 +22,7 @@ Scope = Literal[
     "numbers:read",
     "numbers:write",
     "calls:write",
+    "web_calls:write",
     "conversations:read",
     "conversations:write",
     "events:read",
@@ -34,6 +35,10 @@ Scope = Literal[
     "workspace:write",
 ]
 """What a key may do. Each operation names the one it needs (`x-scope`)."""
+
+
+ApiKeyKind = Literal["secret", "public"]
+"""`secret` is for programs of yours and never leaves them; `public` may stand in a web page: it is bound to origins and may only start browser calls."""
 
 
 BuiltInTool = Literal["cut_call", "transfer_call", "schedule_callback", "send_dtmf"]
@@ -52,6 +57,18 @@ ToolAuthorizationKind = Literal[
 
 TrunkKind = Literal["simulated", "byot"]
 """Who carries a number: `simulated` reaches only the simulated network; `byot` is the workspace's own."""
+
+
+TrunkTransport = Literal["udp", "tcp", "tls"]
+"""How SIP messages travel."""
+
+
+TrunkCodec = Literal["PCMU", "PCMA", "G722"]
+"""How voice is coded on the wire."""
+
+
+TrunkInboundStatus = Literal["none", "pending", "ready", "failed"]
+"""Whether calls can come in by a trunk. `none`: it takes none, or has no number yet. `pending`: the media server is being told. `ready`: it knows. `failed`: it would not, and `inbound_detail` says why; it is tried again by itself."""
 
 
 SortOrder = Literal["newest", "oldest"]
@@ -89,8 +106,8 @@ SimulationScenario = Literal[
 """A built-in callee of the simulated network, in the order of the numbers +12025550100 to …0117 which are theirs: `answers` and talks; `busy`; `no_answer`; `declined`; `invalid_number`; `unreachable`; `voicemail` with a beep; `hangs_up` in mid-sentence; `talks_over` the agent; `silent`; `menu` that wants keys; `provider_unavailable` (503); `provider_rate_limited` (429); `late_answer` after 20 s; `noisy` line; `line_lost` after dialing (its outcome is unknown); `asks_for_callback`; `stop_calling`: does not want to be called."""
 
 
-SimulationLine = Literal["audio", "text"]
-"""How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line"."""
+SimulationLine = Literal["audio", "text", "room"]
+"""How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line". `room`: as `audio`, through a LiveKit room and the phone network's SIP service, like a real call (the server needs both; without a media server it is a 409 `media_server_missing`)."""
 
 
 ConversationStatus = Literal[
@@ -107,6 +124,10 @@ ConversationStatus = Literal[
     "cancelled",
 ]
 """Where a call is. Not over: `scheduled`, `queued`, `dialing`, `ringing`, `in_progress`. Over, exactly one and never changed: `completed`, `no_answer`, `busy`, `rejected`, `failed`, `cancelled`."""
+
+
+ConversationLine = Literal["audio", "text", "room", "browser"]
+"""How a call was carried: `audio` (the simulated network within an agent worker), `text` (the same as words alone; times of turns and the duration are virtual), `room` (a telephone in a room of the media server), `browser`."""
 
 
 Direction = Literal["outbound", "inbound", "web"]
@@ -293,11 +314,17 @@ ProblemCode = Literal[
     "method_not_allowed",
     "not_acceptable",
     "agent_inactive",
+    "media_server_missing",
+    "origin_not_allowed",
     "callee_already_in_call",
     "idempotency_in_progress",
     "idempotency_mismatch",
     "name_taken",
     "number_not_available",
+    "number_taken",
+    "trunk_in_use",
+    "trunk_full",
+    "trunk_not_changeable",
     "precondition_failed",
     "range_not_satisfiable",
     "body_too_large",
@@ -352,6 +379,9 @@ class ApiKey(Model):
     id: str
     """Id of an API key (not the key itself)."""
     name: str
+    kind: ApiKeyKind | str
+    origins: list[str]
+    """Of a public key: from where it works. Empty for a secret one."""
     token_hint: str
     """Enough of the key to recognise it."""
     scopes: list[Scope | str]
@@ -372,6 +402,9 @@ class ApiKeyCreated(Model):
     id: str
     """Id of an API key (not the key itself)."""
     name: str
+    kind: ApiKeyKind | str
+    origins: list[str]
+    """Of a public key: from where it works. Empty for a secret one."""
     token_hint: str
     """Enough of the key to recognise it."""
     scopes: list[Scope | str]
@@ -543,6 +576,8 @@ class AgentConfiguration(Model):
     is_recording_enabled: bool
     disclosure_text: str | None
     """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
+    opt_out_key: str | None
+    """Key of the telephone with which the other side says that it wants no more calls: pressed at any time, its number is on the workspace's do-not-call list at once and the agent hangs up; null: no key means that. Tell people of it, for example in `disclosure_text`."""
     built_in_tools: list[BuiltInTool | str]
     """Built-in tools that the agent has."""
     tool_ids: list[str]
@@ -600,6 +635,8 @@ class Agent(Model):
     is_recording_enabled: bool
     disclosure_text: str | None
     """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
+    opt_out_key: str | None
+    """Key of the telephone with which the other side says that it wants no more calls: pressed at any time, its number is on the workspace's do-not-call list at once and the agent hangs up; null: no key means that. Tell people of it, for example in `disclosure_text`."""
     built_in_tools: list[BuiltInTool | str]
     """Built-in tools that the agent has."""
     tool_ids: list[str]
@@ -778,7 +815,7 @@ class CatalogueVoice(Model):
     """Null: any."""
 
 
-class Trunk(Model):
+class TrunkReference(Model):
     """What carries a number."""
 
     id: str
@@ -787,6 +824,67 @@ class Trunk(Model):
     kind: TrunkKind | str
     can_inbound: bool
     can_outbound: bool
+
+
+class TrunkOutbound(Model):
+    """Where a trunk dials."""
+
+    host: str
+    """With `:port` where it is not the transport's own."""
+    transport: TrunkTransport | str
+    username: str | None
+    """Of digest authentication."""
+    has_password: bool
+    """Whether one is kept; it is never shown."""
+
+
+class TrunkInbound(Model):
+    """From where a trunk takes calls."""
+
+    allowed_addresses: list[str]
+    """Addresses and networks; empty where digest alone decides."""
+    username: str | None
+    """Of digest authentication."""
+    has_password: bool
+    """Whether one is kept; it is never shown."""
+
+
+class Trunk(Model):
+    """What carries numbers."""
+
+    id: str
+    """Id of the trunk that carries a number."""
+    workspace_id: str
+    """Id of a workspace."""
+    version: int
+    """Counts its changes."""
+    name: str
+    kind: TrunkKind | str
+    can_inbound: bool
+    """Whether it takes calls."""
+    can_outbound: bool
+    """Whether it can be dialed from."""
+    outbound: TrunkOutbound | None
+    """Null where it does not dial (and for the simulated network, which dials nowhere)."""
+    inbound: TrunkInbound | None
+    """Null where it takes no calls (and for the simulated network)."""
+    codecs: list[TrunkCodec | str]
+    """The codecs that it is offered; empty, all that there are."""
+    inbound_status: TrunkInboundStatus | str
+    inbound_detail: str | None
+    """Why calls can not come in, or not yet."""
+    created_at: str
+    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
+    updated_at: str
+    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
+
+
+class TrunkPage(Model):
+    """A page of trunks, newest first."""
+
+    data: list[Trunk]
+    next: str | None
+    """Hand it back as `after` to get the next page; null on the last one. Opaque."""
 
 
 class NumberAssignment(Model):
@@ -808,7 +906,7 @@ class Number(Model):
     """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
     country: str
     """ISO 3166-1 alpha-2."""
-    trunk: Trunk
+    trunk: TrunkReference
     simulated: bool
     """Reaches only the simulated network."""
     assignment: NumberAssignment | None
@@ -881,8 +979,8 @@ class AgentPhoneNumberPage(Model):
     """Hand it back as `after` to get the next page; null on the last one. Opaque."""
 
 
-DoNotCallSource = Literal["voice", "api"]
-"""How a number came onto the list: its owner said so in a call (`voice`), or somebody put it there (`api`)."""
+DoNotCallSource = Literal["voice", "key", "api"]
+"""How a number came onto the list: its owner said so in a call (`voice`) or pressed the agent's `opt_out_key` (`key`), or somebody put it there (`api`)."""
 
 
 class DoNotCallEntry(Model):
@@ -935,6 +1033,19 @@ class SimulationResult(Model):
     verdict: SimulationVerdict | str | None
     """Null before the end of the call, and where there was nothing to judge by."""
     expectations: list[SimulationExpectation]
+
+
+class WebCall(Model):
+    """A call that waits for its browser."""
+
+    conversation_id: str
+    """Id of a conversation, the public id of a call."""
+    server_url: str
+    """Of the media server, for `room.connect`."""
+    token: str
+    """Lets one browser into this call and nothing else. It is good for joining until `expires_at`."""
+    expires_at: str
+    """An instant, RFC 3339, always UTC with `Z` and milliseconds."""
 
 
 class OutboundCall(Model):
@@ -1123,9 +1234,9 @@ class ConversationSummary(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
-    line: SimulationLine | str
-    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
-    agent: AgentReference
+    line: ConversationLine | str
+    agent: AgentReference | None
+    """Null for a call that came in to a number that no agent has."""
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
     from_number: str | None
@@ -1174,9 +1285,9 @@ class Conversation(Model):
     status: ConversationStatus | str
     simulated: bool
     """Whether the call stayed in the simulated network."""
-    line: SimulationLine | str
-    """How a simulated call was carried (a real one is `audio`). On `text` times of turns and the duration are virtual."""
-    agent: AgentReference
+    line: ConversationLine | str
+    agent: AgentReference | None
+    """Null for a call that came in to a number that no agent has."""
     agent_phone_number_id: str | None
     """Id of the binding of a number to an agent, or null where no number is involved."""
     from_number: str | None
@@ -1580,7 +1691,7 @@ class Problem(Model):
     recording_status: str | None = None
     """With `recording_not_available`."""
     current_version: int | None = None
-    """With `precondition_failed`: the version that the agent is in."""
+    """With `precondition_failed`: the version that it is in."""
 
 
 class CatalogueProvider(Model):

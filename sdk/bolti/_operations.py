@@ -71,6 +71,8 @@ AGENTS = f"{WORKSPACE}/agents"
 AGENT = f"{AGENTS}/{{agent_id}}"
 AGENT_VERSIONS = f"{AGENT}/versions"
 AGENT_VERSION = f"{AGENT_VERSIONS}/{{version}}"
+TRUNKS = f"{WORKSPACE}/trunks"
+TRUNK = f"{TRUNKS}/{{trunk_id}}"
 TOOLS = f"{WORKSPACE}/tools"
 TOOL = f"{TOOLS}/{{tool_id}}"
 CONVERSATIONS = f"{WORKSPACE}/conversations"
@@ -102,6 +104,7 @@ DELETE_AGENT = _delete("deleteAgent", AGENT)
 PLACE_OUTBOUND_CALL = _post(
     "placeOutboundCall", f"{AGENT}/outbound-call", models.OutboundCall.model_validate_json
 )
+START_WEB_CALL = _post("startWebCall", f"{AGENT}/web-call", models.WebCall.model_validate_json)
 
 LIST_AGENT_VERSIONS = _get(
     "listAgentVersions", AGENT_VERSIONS, models.AgentVersionPage.model_validate_json
@@ -152,6 +155,13 @@ RELEASE_NUMBER = _delete("releaseNumber", f"{WORKSPACE}/numbers/{{number_id}}")
 GET_NUMBER = _get(
     "getNumber", f"{WORKSPACE}/numbers/{{number_id}}", models.Number.model_validate_json
 )
+
+CREATE_TRUNK = _post("createTrunk", TRUNKS, models.Trunk.model_validate_json)
+LIST_TRUNKS = _get("listTrunks", TRUNKS, models.TrunkPage.model_validate_json)
+GET_TRUNK = _get("getTrunk", TRUNK, models.Trunk.model_validate_json)
+UPDATE_TRUNK = _patch("updateTrunk", TRUNK, models.Trunk.model_validate_json)
+DELETE_TRUNK = _delete("deleteTrunk", TRUNK)
+ADD_TRUNK_NUMBER = _post("addTrunkNumber", f"{TRUNK}/numbers", models.Number.model_validate_json)
 
 CREATE_TOOL = _post("createTool", TOOLS, models.Tool.model_validate_json)
 LIST_TOOLS = _get("listTools", TOOLS, models.ToolPage.model_validate_json)

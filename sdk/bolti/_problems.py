@@ -11,7 +11,8 @@ import re
 from pydantic import ValidationError
 
 from bolti._configuration import Configuration
-from bolti._errors import ApiError, UnexpectedAnswer, class_for
+from bolti._error_codes import class_for
+from bolti._errors import ApiError, UnexpectedAnswer
 from bolti._models import Problem, ProblemFault
 
 LONGEST_EXCERPT = 300

@@ -119,6 +119,7 @@ class _AgentFields(TypedDict, total=False):
     limits: AgentLimitsInput | models.AgentLimits
     is_recording_enabled: bool
     disclosure_text: str | None
+    opt_out_key: str | None
     built_in_tools: Sequence[models.BuiltInTool]
     tool_ids: Sequence[str]
     voicemail: VoicemailSettingsInput | models.VoicemailSettings
@@ -183,6 +184,42 @@ class ToolUpdate(_ToolFields, total=False):
     name: str
     description: str
     url: str
+
+
+class TrunkOutboundInput(TypedDict, total=False):
+    """Where a trunk dials, and as whom: `host` is a name or an address, with `:port` where it is not the transport's own.
+    Username and password together, or neither."""
+
+    host: Required[str]
+    transport: models.TrunkTransport
+    username: str | None
+    password: str | None
+
+
+class TrunkInboundInput(TypedDict, total=False):
+    """From where a trunk takes calls: addresses and networks (CIDR), or username and password, or both."""
+
+    allowed_addresses: Sequence[str]
+    username: str | None
+    password: str | None
+
+
+class _TrunkFields(TypedDict, total=False):
+    outbound: TrunkOutboundInput | None
+    inbound: TrunkInboundInput | None
+    codecs: Sequence[models.TrunkCodec]
+
+
+class TrunkCreate(_TrunkFields):
+    """A SIP trunk of your own."""
+
+    name: Required[str]
+
+
+class TrunkUpdate(_TrunkFields, total=False):
+    """What shall change; `outbound` and `inbound` are replaced whole, None takes the ability away."""
+
+    name: str
 
 
 class WebhookEndpointUpdate(TypedDict, total=False):

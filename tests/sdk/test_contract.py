@@ -24,6 +24,7 @@ WORKSPACE = "ws_01kavqm3t8e6zb2c4d5f7g9h0w"
 AGENT = "agent_01kavqm3t8e6zb2c4d5f7g9h1a"
 TOOL = "tool_01kavqm3t8e6zb2c4d5f7g9h1t"
 NUMBER = "num_01kavqm3t8e6zb2c4d5f7g9h1n"
+TRUNK = "trunk_01kavqm3t8e6zb2c4d5f7g9h1s"
 APN = "apn_01kavqm3t8e6zb2c4d5f7g9h1p"
 DO_NOT_CALL = "dnc_01kavqm3t8e6zb2c4d5f7g9h1d"
 CONVERSATION = "conv_01kavqm3t8e6zb2c4d5f7g9h2c"
@@ -37,6 +38,7 @@ IDS = {
     "version": "3",
     "tool_id": TOOL,
     "number_id": NUMBER,
+    "trunk_id": TRUNK,
     "agent_phone_number_id": APN,
     "do_not_call_entry_id": DO_NOT_CALL,
     "conversation_id": CONVERSATION,
@@ -59,7 +61,9 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ),
     "createApiKey": (
         "api_keys.create",
-        lambda b: b.api_keys.create(name="k", scopes=["calls:write"], expires_at=NOW),
+        lambda b: b.api_keys.create(
+            name="k", kind="secret", origins=[], scopes=["calls:write"], expires_at=NOW
+        ),
     ),
     "listApiKeys": ("api_keys.list", lambda b: b.api_keys.list(**PAGE)),
     "revokeApiKey": ("api_keys.revoke", lambda b: b.api_keys.revoke(KEY)),
@@ -83,6 +87,10 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
             allow_concurrent_to_callee=True,
             simulation={"scenario": "busy"},
         ),
+    ),
+    "startWebCall": (
+        "agents.web_call",
+        lambda b: b.agents.web_call(AGENT, variable_values={"name": "A"}, max_duration_seconds=60),
     ),
     "listAgentVersions": (
         "agent_versions.list",
@@ -120,6 +128,7 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
             country="US",
             phone_number="+12025550100",
             simulated=True,
+            trunk_id=TRUNK,
             **SORTED,
         ),
     ),
@@ -130,6 +139,18 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "buyNumber": ("numbers.buy", lambda b: b.numbers.buy(phone_number="+12025550142")),
     "releaseNumber": ("numbers.release", lambda b: b.numbers.release(NUMBER)),
     "getNumber": ("numbers.get", lambda b: b.numbers.get(NUMBER)),
+    "createTrunk": ("trunks.create", lambda b: b.trunks.create(**example("TrunkCreate"))),
+    "listTrunks": (
+        "trunks.list",
+        lambda b: b.trunks.list(kind="byot", name="x", inbound_status="failed", **SORTED),
+    ),
+    "getTrunk": ("trunks.get", lambda b: b.trunks.get(TRUNK)),
+    "updateTrunk": ("trunks.update", lambda b: b.trunks.update(TRUNK, **example("TrunkUpdate"))),
+    "deleteTrunk": ("trunks.delete", lambda b: b.trunks.delete(TRUNK)),
+    "addTrunkNumber": (
+        "trunks.add_number",
+        lambda b: b.trunks.add_number(TRUNK, phone_number="+918041234567"),
+    ),
     "createTool": ("tools.create", lambda b: b.tools.create(**example("ToolCreate"))),
     "listTools": ("tools.list", lambda b: b.tools.list(name="x", **SORTED)),
     "getTool": ("tools.get", lambda b: b.tools.get(TOOL)),

@@ -10,7 +10,7 @@ from tests.sdk.support.contract import schemas
 from tests.sdk.support.scripted_server import Reply, json_reply, problem
 
 import bolti
-from bolti import _errors
+from bolti import _error_codes, _errors
 
 AGENT = "agent_01kavqm3t8e6zb2c4d5f7g9h1a"
 
@@ -23,7 +23,7 @@ async def refused(face: Face, reply: Reply) -> bolti.ApiError:
 
 
 def test_every_code_of_the_contract_has_a_class_of_its_own_status() -> None:
-    assert set(_errors.BY_CODE) == set(schemas()["ProblemCode"]["enum"])
+    assert set(_error_codes.BY_CODE) == set(schemas()["ProblemCode"]["enum"])
 
 
 def test_every_class_is_public_and_says_what_it_is() -> None:

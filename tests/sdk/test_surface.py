@@ -142,6 +142,7 @@ def test_a_client_names_all_its_resources(face: Any) -> None:
         "health",
         "numbers",
         "tools",
+        "trunks",
         "webhook_endpoints",
         "workspace",
     }

@@ -12,6 +12,7 @@ from tests.sdk.support.scripted_server import NoAnswer, Reply, json_reply, probl
 import bolti
 
 AGENT = "agent_01kavqm3t8e6zb2c4d5f7g9h1a"
+TRUNK = "trunk_01kavqm3t8e6zb2c4d5f7g9h1s"
 
 
 async def test_the_expected_version_goes_along_as_its_etag(face: Face) -> None:
@@ -21,6 +22,20 @@ async def test_the_expected_version_goes_along_as_its_etag(face: Face) -> None:
     await face(lambda b: b.agent_versions.restore(AGENT, 1, expected_version=5))
     assert [each.headers["if-match"] for each in face.server.received] == ['"3"', '"4"', '"5"']
     assert face.server.received[0].json == {"goal": "Book."}
+
+
+async def test_a_trunk_is_changed_and_deleted_in_the_version_that_was_read(face: Face) -> None:
+    face.server.answers = [json_reply(example("Trunk")), Reply(204)]
+    await face(lambda b: b.trunks.update(TRUNK, expected_version=1, name="Clinic", inbound=None))
+    await face(lambda b: b.trunks.delete(TRUNK, expected_version=2))
+    assert [each.headers["if-match"] for each in face.server.received] == ['"1"', '"2"']
+    assert face.server.received[0].json == {"name": "Clinic", "inbound": None}
+
+
+async def test_a_trunk_in_use_says_so(face: Face) -> None:
+    face.server.answers = [problem("trunk_in_use", 409)]
+    with pytest.raises(bolti.TrunkInUse):
+        await face(lambda b: b.trunks.delete(TRUNK))
 
 
 async def test_without_one_the_change_is_made_whatever_the_version(face: Face) -> None:

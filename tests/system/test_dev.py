@@ -58,6 +58,19 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert "--port" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["dev", "demo"])
+def test_a_data_folder_that_can_not_be_made_is_named_with_the_way_out(
+    tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    done = cli(command, "--data-dir", str(file / "data"))
+    assert done.returncode == 2
+    assert "can't be used: Not a directory" in done.stderr + done.stdout
+    assert "--data-dir" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
 def test_the_profile_and_the_secrets_are_for_this_user_alone(shared_stack: Stack) -> None:
     for file in (shared_stack.profile, shared_stack.running.data_dir / "secrets.json"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

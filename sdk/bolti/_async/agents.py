@@ -8,7 +8,7 @@ from typing import Unpack
 from bolti import _operations as operations
 from bolti._async.core import AsyncCore
 from bolti._async.pages import AsyncListing
-from bolti._models import Agent, OutboundCall, SortOrder, WhenLimited
+from bolti._models import Agent, OutboundCall, SortOrder, WebCall, WhenLimited
 from bolti._requests import AgentCreate, AgentUpdate, Instant, Simulation, Variables
 from bolti._sending import given
 
@@ -123,6 +123,30 @@ class AsyncAgents:
         return await self._core.call(
             operations.PLACE_OUTBOUND_CALL,
             body=body,
+            idempotency_key=idempotency_key,
+            agent_id=agent_id,
+        )
+
+    async def web_call(
+        self,
+        agent_id: str,
+        *,
+        variable_values: Variables | None = None,
+        max_duration_seconds: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> WebCall:
+        """Starts a call in a browser: hand `server_url` and `token` to the page, which joins with `livekit-client`
+        (`room.connect(server_url, token)`) until `expires_at`. Follow it by its `conversation_id`. It is free.
+
+        `variable_values`: for the `{{ variables }}` of the agent. `max_duration_seconds`: shortens the agent's limit.
+        A page with a public key of its own (`api_keys.create(kind="public", …)`) needs no server for this.
+
+        Raises MissingVariables, AgentInactive, MediaServerMissing, ConcurrencyLimitReached, NotFound. Safe to repeat
+        with the same `idempotency_key`.
+        """
+        return await self._core.call(
+            operations.START_WEB_CALL,
+            body=given(variable_values=variable_values, max_duration_seconds=max_duration_seconds),
             idempotency_key=idempotency_key,
             agent_id=agent_id,
         )

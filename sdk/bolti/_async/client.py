@@ -14,6 +14,7 @@ from bolti._async.do_not_call import AsyncDoNotCallResource
 from bolti._async.events import AsyncEvents
 from bolti._async.numbers import AsyncAgentPhoneNumbers, AsyncNumbers
 from bolti._async.tools import AsyncCatalogueResource, AsyncTools
+from bolti._async.trunks import AsyncTrunks
 from bolti._async.webhook_endpoints import AsyncWebhookEndpoints
 from bolti._configuration import configure
 from bolti._sending import Options, Wire
@@ -58,6 +59,7 @@ class AsyncBolti:
         self.health = AsyncHealthResource(core)
         self.numbers = AsyncNumbers(core)
         self.tools = AsyncTools(core)
+        self.trunks = AsyncTrunks(core)
         self.webhook_endpoints = AsyncWebhookEndpoints(core)
         self.workspace = AsyncWorkspaceResource(core)
 

@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome as JUnit XML")
     test.add_argument(
         "--line",
-        choices=("audio", "text"),
-        help="real sound in real time (the default), or words alone, at once",
+        choices=("audio", "text", "room"),
+        help="real sound in real time (the default), words alone, at once, or a LiveKit room, like a real call",
     )
     test.add_argument(
         "--timeout",

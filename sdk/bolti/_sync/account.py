@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from bolti import _operations as operations
-from bolti._models import ApiKey, ApiKeyCreated, Health, Scope, Workspace
+from bolti._models import ApiKey, ApiKeyCreated, ApiKeyKind, Health, Scope, Workspace
 from bolti._requests import Instant, WorkspaceUpdate
 from bolti._sending import given
 from bolti._sync.core import Core
@@ -39,18 +39,22 @@ class ApiKeys:
         self,
         *,
         name: str,
+        kind: ApiKeyKind | None = None,
+        origins: Sequence[str] | None = None,
         scopes: Sequence[Scope] | None = None,
         expires_at: Instant | None = None,
         idempotency_key: str | None = None,
     ) -> ApiKeyCreated:
         """Makes a key. Its `token` is shown this once: store it.
 
-        `scopes`: left out, those of the key in use, which is also the most that can be given. `expires_at`: an aware
-        datetime or RFC 3339. Raises InsufficientScope. Safe to repeat with the same `idempotency_key`.
+        `kind`: "secret" (the default) for programs; "public" for web pages, with the `origins` that may use it, e.g.
+        ["https://www.example.com"]: it can start web calls and nothing else. `scopes`: left out, those of the key in
+        use, which is also the most that can be given. `expires_at`: an aware datetime or RFC 3339. Raises
+        InsufficientScope, ValidationFailed. Safe to repeat with the same `idempotency_key`.
         """
         return self._core.call(
             operations.CREATE_API_KEY,
-            body=given(name=name, scopes=scopes, expires_at=expires_at),
+            body=given(name=name, kind=kind, origins=origins, scopes=scopes, expires_at=expires_at),
             idempotency_key=idempotency_key,
         )
 

@@ -17,6 +17,7 @@ from bolti._sync.do_not_call import DoNotCallResource
 from bolti._sync.events import Events
 from bolti._sync.numbers import AgentPhoneNumbers, Numbers
 from bolti._sync.tools import CatalogueResource, Tools
+from bolti._sync.trunks import Trunks
 from bolti._sync.webhook_endpoints import WebhookEndpoints
 
 
@@ -59,6 +60,7 @@ class Bolti:
         self.health = HealthResource(core)
         self.numbers = Numbers(core)
         self.tools = Tools(core)
+        self.trunks = Trunks(core)
         self.webhook_endpoints = WebhookEndpoints(core)
         self.workspace = WorkspaceResource(core)
 

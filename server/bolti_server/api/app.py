@@ -13,18 +13,19 @@ from litestar.handlers import HTTPRouteHandler
 from bolti_server.agents import routes as agents
 from bolti_server.api import health, reference
 from bolti_server.billing import routes as billing
-from bolti_server.calls import do_not_call_routes, worker_routes
+from bolti_server.calls import callbacks, do_not_call_routes, web_call_routes, worker_routes
 from bolti_server.calls import routes as calls
 from bolti_server.numbers import routes as numbers
 from bolti_server.web.admission import Admission, provide_caller
 from bolti_server.web.authentication import Authenticator
 from bolti_server.web.contract import BODY_LIMIT_BYTES
+from bolti_server.web.cors import Cors
 from bolti_server.web.edge import Api
 from bolti_server.web.problems import problem_response
 from bolti_server.web.rate_limits import RateLimiter, RatePolicy
 from bolti_server.webhooks import routes as webhooks
 from bolti_server.workspaces import routes as workspaces
-from bolti_server.workspaces.keys import find_key
+from bolti_server.workspaces.keys import find_key, find_origin
 from bolti_server.world import World
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -39,8 +40,10 @@ ROUTES: tuple[HTTPRouteHandler, ...] = (
     *agents.ROUTES,
     *numbers.ROUTES,
     *calls.ROUTES,
+    *web_call_routes.ROUTES,
     *do_not_call_routes.ROUTES,
     *worker_routes.ROUTES,
+    *callbacks.ROUTES,
 )
 
 
@@ -70,4 +73,5 @@ def build_app(
         debug=False,
     )
     app.policy_header = limiter.policy_header
+    app.cors = Cors(world, find_origin)
     return app

@@ -20,7 +20,13 @@ from bolti_server.base.events import Event, emit
 from bolti_server.base.ids import new_id
 from bolti_server.base.money import MICROS, Money, format_money
 from bolti_server.billing import ledger_queries as queries
-from bolti_server.billing.ledger_queries import LEDGERS, HoldAttempt, PurchaseAttempt, StoredHold
+from bolti_server.billing.ledger_queries import (
+    LEDGERS,
+    HoldAttempt,
+    PurchaseAttempt,
+    Resolved,
+    StoredHold,
+)
 from bolti_server.billing.pricing import Rate, price_micros, seconds_covered
 from bolti_server.billing.queries import StoredBalance, find_balance
 from bolti_server.contract import structs
@@ -28,7 +34,7 @@ from bolti_server.contract import structs
 Ledger = Literal["live", "test"]
 
 LEAST_SECONDS = 60  # a call that the balance covers for less than this is not begun
-LOW_SECONDS = 600  # `credits.low`: less than this is left
+LOW_SECONDS = 600  # `credits.low`: the balance is worth less than this
 TEST_GRANT_MICROS = 100_000 * MICROS
 TRIAL_GRANT_MICROS = 300 * MICROS  # 50 minutes at the default price
 TOP_UP_URL = "https://bolti.dev/billing"
@@ -108,7 +114,6 @@ async def hold(
     )
     rate = _rate(attempt)
     if attempt.is_made:
-        _tell_if_low(tx, workspace_id, ledger, attempt, rate)
         return Hold(
             reference,
             attempt.amount_micros,
@@ -151,7 +156,8 @@ async def settle(tx: Tx, workspace_id: str, reference: str, *, billed_seconds: i
         description=f"Call of {billed_seconds} s",
     )
     if done is not None:
-        return Settled(*done)
+        _tell_if_low(tx, workspace_id, done.ledger, done, spent_micros=done.settled_micros)
+        return Settled(done.settled_micros, done.currency)
     earlier = await queries.find_hold(tx, workspace_id, reference)
     if earlier is None:
         raise NoHold(f"nothing was held for {reference}")
@@ -201,7 +207,7 @@ async def purchase(
         f"{organization_id} has no {ledger} ledger: open_ledgers() comes first"
     )
     if attempt.is_made:
-        _tell_if_low(tx, workspace_id, ledger, attempt, _rate(attempt))
+        _tell_if_low(tx, workspace_id, ledger, attempt, spent_micros=amount_micros)
         return None
     earlier = await queries.find_purchase(tx, workspace_id, reference)
     if earlier is None:
@@ -249,18 +255,27 @@ async def top_up(
 
 
 def _tell_if_low(
-    tx: Tx, workspace_id: str, ledger: Ledger, attempt: HoldAttempt | PurchaseAttempt, rate: Rate
+    tx: Tx,
+    workspace_id: str,
+    ledger: str,
+    after: Resolved | PurchaseAttempt,
+    *,
+    spent_micros: int,
 ) -> None:
-    """`credits.low` where this hold or purchase has taken the balance across the threshold: once for each drop."""
-    low_micros = price_micros(rate, LOW_SECONDS)
-    if not attempt.available_micros < low_micros <= attempt.available_before_micros:
+    """`credits.low` where this settlement or purchase has taken the balance across the threshold: once for each crossing.
+
+    The balance is what is available and what is held. Holds come and go with every call: by what is available alone, a
+    balance a little above the threshold would be told as low with each of them.
+    """
+    rate, balance_micros = _rate(after), after.available_micros + after.held_micros
+    if not balance_micros < price_micros(rate, LOW_SECONDS) <= balance_micros + spent_micros:
         return
     balance = structs.Balance(
         ledger=ledger,
-        balance_micros=attempt.available_micros + attempt.held_micros,
-        held_micros=attempt.held_micros,
-        available_micros=attempt.available_micros,
-        currency=attempt.currency,
+        balance_micros=balance_micros,
+        held_micros=after.held_micros,
+        available_micros=after.available_micros,
+        currency=after.currency,
         rate=structs.Rate(
             price_per_minute_micros=rate.price_per_minute_micros,
             increment_seconds=rate.increment_seconds,
@@ -313,7 +328,7 @@ def _as_hold(stored: StoredHold) -> Hold:
     )
 
 
-def _rate(row: HoldAttempt | PurchaseAttempt | StoredHold | StoredBalance) -> Rate:
+def _rate(row: HoldAttempt | Resolved | PurchaseAttempt | StoredHold | StoredBalance) -> Rate:
     return Rate(
         price_per_minute_micros=row.price_per_minute_micros,
         increment_seconds=row.increment_seconds,

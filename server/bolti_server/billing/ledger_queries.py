@@ -49,6 +49,20 @@ class HoldAttempt:
 
 
 @attrs.frozen
+class Resolved:
+    """A hold that this statement has resolved, and the balances after it (`held_micros` only where something was held)."""
+
+    ledger: str
+    settled_micros: int
+    currency: str
+    available_micros: int
+    held_micros: int
+    price_per_minute_micros: int
+    increment_seconds: int
+    minimum_seconds: int
+
+
+@attrs.frozen
 class PurchaseAttempt:
     """What came of trying to pay at once. `is_made` is False where the balance is too small, or the reference is paid
     already. The balances are those before and after this statement."""
@@ -119,7 +133,7 @@ from priced p
 
 _RESOLVE = """
 with money as materialized (
-    select a.id from ledger_holds h join ledger_accounts a
+    select a.id, a.balance_micros from ledger_holds h join ledger_accounts a
         on a.organization_id = h.organization_id and a.ledger = h.ledger and a.kind = 'available'
     where h.reference = $2 and h.workspace_id = $1 and h.resolution is null
     for update of a
@@ -141,6 +155,7 @@ with money as materialized (
 ), moved as (
     update ledger_accounts a set balance_micros = a.balance_micros + s.amount_micros
     from sides s where a.id = s.id and s.amount_micros <> 0
+    returning a.kind, a.balance_micros
 ), booked as (
     insert into ledger_transactions (id, organization_id, workspace_id, ledger, kind, reference, description)
     select $5, organization_id, workspace_id, ledger,
@@ -151,7 +166,11 @@ with money as materialized (
     insert into ledger_entries (transaction_id, account_id, amount_micros)
     select b.id, s.id, s.amount_micros from booked b cross join sides s where s.amount_micros <> 0
 )
-select settled_micros, currency from resolved
+select r.ledger, r.settled_micros, r.currency,
+       coalesce((select balance_micros from moved where kind = 'available'), m.balance_micros) as available_micros,
+       coalesce((select balance_micros from moved where kind = 'held'), 0) as held_micros,
+       c.price_per_minute_micros, c.increment_seconds, c.minimum_seconds
+from resolved r cross join money m join rate_cards c on c.organization_id = r.organization_id
 """
 
 _PURCHASE = """
@@ -263,12 +282,12 @@ async def resolve_hold(
     billed_seconds: int | None,
     transaction_id: str,
     description: str,
-) -> tuple[int, str] | None:
-    """Ends an open hold; (settled_micros, currency), or None where there is no open one."""
+) -> Resolved | None:
+    """Ends an open hold; None where there is no open one."""
     row = await tx.fetchrow(
         _RESOLVE, workspace_id, reference, resolution, billed_seconds, transaction_id, description
     )
-    return None if row is None else (row["settled_micros"], row["currency"])
+    return None if row is None else Resolved(**dict(row))
 
 
 async def insert_purchase(

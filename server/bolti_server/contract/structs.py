@@ -38,6 +38,7 @@ class Scope(StrEnum):
     numbers_read = "numbers:read"
     numbers_write = "numbers:write"
     calls_write = "calls:write"
+    web_calls_write = "web_calls:write"
     conversations_read = "conversations:read"
     conversations_write = "conversations:write"
     events_read = "events:read"
@@ -48,6 +49,15 @@ class Scope(StrEnum):
     keys_write = "keys:write"
     workspace_read = "workspace:read"
     workspace_write = "workspace:write"
+
+
+class ApiKeyKind(StrEnum):
+    """
+    `secret` is for programs of yours and never leaves them; `public` may stand in a web page: it is bound to origins and may only start browser calls.
+    """
+
+    secret = "secret"
+    public = "public"
 
 
 class BuiltInTool(StrEnum):
@@ -93,6 +103,37 @@ class TrunkKind(StrEnum):
 
     simulated = "simulated"
     byot = "byot"
+
+
+class TrunkTransport(StrEnum):
+    """
+    How SIP messages travel.
+    """
+
+    udp = "udp"
+    tcp = "tcp"
+    tls = "tls"
+
+
+class TrunkCodec(StrEnum):
+    """
+    How voice is coded on the wire.
+    """
+
+    PCMU = "PCMU"
+    PCMA = "PCMA"
+    G722 = "G722"
+
+
+class TrunkInboundStatus(StrEnum):
+    """
+    Whether calls can come in by a trunk. `none`: it takes none, or has no number yet. `pending`: the media server is being told. `ready`: it knows. `failed`: it would not, and `inbound_detail` says why; it is tried again by itself.
+    """
+
+    none = "none"
+    pending = "pending"
+    ready = "ready"
+    failed = "failed"
 
 
 class SortOrder(StrEnum):
@@ -150,11 +191,12 @@ class SimulationScenario(StrEnum):
 
 class SimulationLine(StrEnum):
     """
-    How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line".
+    How the two sides of a simulated call hear each other. `audio`: real sound at real time, speech recognition and voice included. `text`: words alone, in virtual time: the same callees in milliseconds, with no recording; what may differ is in the guide "The text line". `room`: as `audio`, through a LiveKit room and the phone network's SIP service, like a real call (the server needs both; without a media server it is a 409 `media_server_missing`).
     """
 
     audio = "audio"
     text = "text"
+    room = "room"
 
 
 class ConversationStatus(StrEnum):
@@ -173,6 +215,17 @@ class ConversationStatus(StrEnum):
     rejected = "rejected"
     failed = "failed"
     cancelled = "cancelled"
+
+
+class ConversationLine(StrEnum):
+    """
+    How a call was carried: `audio` (the simulated network within an agent worker), `text` (the same as words alone; times of turns and the duration are virtual), `room` (a telephone in a room of the media server), `browser`.
+    """
+
+    audio = "audio"
+    text = "text"
+    room = "room"
+    browser = "browser"
 
 
 class Direction(StrEnum):
@@ -440,11 +493,17 @@ class ProblemCode(StrEnum):
     method_not_allowed = "method_not_allowed"
     not_acceptable = "not_acceptable"
     agent_inactive = "agent_inactive"
+    media_server_missing = "media_server_missing"
+    origin_not_allowed = "origin_not_allowed"
     callee_already_in_call = "callee_already_in_call"
     idempotency_in_progress = "idempotency_in_progress"
     idempotency_mismatch = "idempotency_mismatch"
     name_taken = "name_taken"
     number_not_available = "number_not_available"
+    number_taken = "number_taken"
+    trunk_in_use = "trunk_in_use"
+    trunk_full = "trunk_full"
+    trunk_not_changeable = "trunk_not_changeable"
     precondition_failed = "precondition_failed"
     range_not_satisfiable = "range_not_satisfiable"
     body_too_large = "body_too_large"
@@ -495,6 +554,8 @@ class ApiKey(Struct, kw_only=True):
 
     id: str
     name: str
+    kind: str
+    origins: list[str]
     token_hint: str
     scopes: list[str]
     created_at: str
@@ -507,6 +568,8 @@ class ApiKeyCreate(Struct, kw_only=True):
     """A key to make."""
 
     name: str
+    kind: ApiKeyKind = ApiKeyKind.secret
+    origins: list[str] = field(default_factory=list)
     scopes: list[Scope] | None = None
     expires_at: str | None = None
 
@@ -516,6 +579,8 @@ class ApiKeyCreated(Struct, kw_only=True):
 
     id: str
     name: str
+    kind: str
+    origins: list[str]
     token_hint: str
     scopes: list[str]
     created_at: str
@@ -729,6 +794,7 @@ class AgentConfiguration(Struct, kw_only=True):
     limits: AgentLimits
     is_recording_enabled: bool
     disclosure_text: str | None
+    opt_out_key: str | None
     built_in_tools: list[str]
     tool_ids: list[str]
     voicemail: VoicemailSettings
@@ -765,6 +831,7 @@ class Agent(Struct, kw_only=True):
     limits: AgentLimits
     is_recording_enabled: bool
     disclosure_text: str | None
+    opt_out_key: str | None
     built_in_tools: list[str]
     tool_ids: list[str]
     voicemail: VoicemailSettings
@@ -795,6 +862,7 @@ class AgentCreate(Struct, kw_only=True):
     limits: AgentLimitsInput | UnsetType = UNSET
     is_recording_enabled: bool = True
     disclosure_text: str | None = None
+    opt_out_key: str | None = None
     built_in_tools: list[BuiltInTool] = field(default_factory=lambda: [BuiltInTool.cut_call])
     tool_ids: list[str] = field(default_factory=list)
     voicemail: VoicemailSettingsInput | UnsetType = UNSET
@@ -825,6 +893,7 @@ class AgentUpdate(Struct, kw_only=True):
     limits: AgentLimitsInput | UnsetType = UNSET
     is_recording_enabled: bool | UnsetType = UNSET
     disclosure_text: str | None | UnsetType = UNSET
+    opt_out_key: str | None | UnsetType = UNSET
     built_in_tools: list[BuiltInTool] | UnsetType = UNSET
     tool_ids: list[str] | UnsetType = UNSET
     voicemail: VoicemailSettingsInput | UnsetType = UNSET
@@ -1027,7 +1096,7 @@ class CatalogueVoice(Struct, kw_only=True):
     language: str | None
 
 
-class Trunk(Struct, kw_only=True):
+class TrunkReference(Struct, kw_only=True):
     """What carries a number."""
 
     id: str
@@ -1035,6 +1104,90 @@ class Trunk(Struct, kw_only=True):
     kind: str
     can_inbound: bool
     can_outbound: bool
+
+
+class TrunkOutbound(Struct, kw_only=True):
+    """Where a trunk dials."""
+
+    host: str
+    transport: str
+    username: str | None
+    has_password: bool
+
+
+class TrunkOutboundInput(Struct, kw_only=True):
+    """Where a trunk dials, and as whom. Username and password are given together, or neither."""
+
+    host: str
+    transport: TrunkTransport = TrunkTransport.udp
+    username: str | None = None
+    password: str | None = None
+
+
+class TrunkInbound(Struct, kw_only=True):
+    """From where a trunk takes calls."""
+
+    allowed_addresses: list[str]
+    username: str | None
+    has_password: bool
+
+
+class TrunkInboundInput(Struct, kw_only=True):
+    """From where a trunk takes calls. Give addresses, or username and password, or both."""
+
+    allowed_addresses: list[str] = field(default_factory=list)
+    username: str | None = None
+    password: str | None = None
+
+
+class Trunk(Struct, kw_only=True):
+    """What carries numbers."""
+
+    id: str
+    workspace_id: str
+    version: int
+    name: str
+    kind: str
+    can_inbound: bool
+    can_outbound: bool
+    outbound: TrunkOutbound | None
+    inbound: TrunkInbound | None
+    codecs: list[str]
+    inbound_status: str
+    inbound_detail: str | None
+    created_at: str
+    updated_at: str
+
+
+class TrunkCreate(Struct, kw_only=True):
+    """A trunk of your own. `outbound`, `inbound` or both."""
+
+    name: str
+    outbound: TrunkOutboundInput | None = None
+    inbound: TrunkInboundInput | None = None
+    codecs: list[TrunkCodec] = field(default_factory=list)
+
+
+class TrunkUpdate(Struct, kw_only=True):
+    """What shall change; what is left out stays."""
+
+    name: str | UnsetType = UNSET
+    outbound: TrunkOutboundInput | None | UnsetType = UNSET
+    inbound: TrunkInboundInput | None | UnsetType = UNSET
+    codecs: list[TrunkCodec] | UnsetType = UNSET
+
+
+class TrunkPage(Struct, kw_only=True):
+    """A page of trunks, newest first."""
+
+    data: list[Trunk]
+    next: str | None
+
+
+class TrunkNumberCreate(Struct, kw_only=True):
+    """A number that is to be carried by a trunk of yours."""
+
+    phone_number: str
 
 
 class NumberAssignment(Struct, kw_only=True):
@@ -1051,7 +1204,7 @@ class Number(Struct, kw_only=True):
     id: str
     phone_number: str
     country: str
-    trunk: Trunk
+    trunk: TrunkReference
     simulated: bool
     assignment: NumberAssignment | None
     monthly_cost_micros: int | None
@@ -1119,10 +1272,11 @@ class AgentPhoneNumberPage(Struct, kw_only=True):
 
 class DoNotCallSource(StrEnum):
     """
-    How a number came onto the list: its owner said so in a call (`voice`), or somebody put it there (`api`).
+    How a number came onto the list: its owner said so in a call (`voice`) or pressed the agent's `opt_out_key` (`key`), or somebody put it there (`api`).
     """
 
     voice = "voice"
+    key = "key"
     api = "api"
 
 
@@ -1198,6 +1352,22 @@ class OutboundCallRequest(Struct, kw_only=True):
     queue_timeout_seconds: int | None = None
     allow_concurrent_to_callee: bool = False
     simulation: Simulation | None = None
+
+
+class WebCallRequest(Struct, kw_only=True):
+    """A call in a browser."""
+
+    variable_values: dict[str, str | int | float | bool] = field(default_factory=dict)
+    max_duration_seconds: int | None = None
+
+
+class WebCall(Struct, kw_only=True):
+    """A call that waits for its browser."""
+
+    conversation_id: str
+    server_url: str
+    token: str
+    expires_at: str
 
 
 class OutboundCall(Struct, kw_only=True):
@@ -1339,7 +1509,7 @@ class ConversationSummary(Struct, kw_only=True):
     status: str
     simulated: bool
     line: str
-    agent: AgentReference
+    agent: AgentReference | None
     agent_phone_number_id: str | None
     from_number: str | None
     to_number: str | None
@@ -1371,7 +1541,7 @@ class Conversation(Struct, kw_only=True):
     status: str
     simulated: bool
     line: str
-    agent: AgentReference
+    agent: AgentReference | None
     agent_phone_number_id: str | None
     from_number: str | None
     to_number: str | None

@@ -19,7 +19,7 @@ from bolti_server.web.rate_limits import RatePolicy
 from bolti_server.world import World
 
 CONVERSATIONS = "/workspaces/current/conversations"
-SORTED = ("agents", "tools", "numbers", "conversations")
+SORTED = ("agents", "tools", "numbers", "trunks", "conversations")
 
 
 @pytest.fixture
@@ -69,6 +69,8 @@ async def test_lists_go_both_ways_and_pages_hold_together(
         tool = {"name": f"tool_{number}", "description": "x", "url": "https://example.com"}
         await client.post("/workspaces/current/tools", json=tool)
         await desk.placed(f"+1202555010{number}")
+        trunk = {"name": "Clinic", "outbound": {"host": "sip.example.com"}}
+        await client.post("/workspaces/current/trunks", json=trunk)
         async with world.db.transaction() as tx:
             await create_simulated_number(tx, home.workspace_id, f"+1202555015{number}")
     for name in SORTED:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import httpx2
 import pytest
 from litestar import Litestar
 from tests.server.conftest import Home
+from tests.server.support.media import FakeMedia
 from tests.server.support.tenants import Asked, asked, everything, furnish
 
 from bolti_server.bootstrap.web import build_app
@@ -39,7 +41,10 @@ OTHER: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def app(world: World) -> Litestar:
-    return build_app(world, rate=RatePolicy(burst=100_000, window_seconds=1))
+    """With a media server: a call in a browser needs one."""
+    settings = world.settings.model_copy(update={"livekit_url": "wss://livekit.bolti.test"})
+    roomy = attrs.evolve(world, media=FakeMedia(), settings=settings)
+    return build_app(roomy, rate=RatePolicy(burst=100_000, window_seconds=1))
 
 
 def posts() -> list[Operation]:

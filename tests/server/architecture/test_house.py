@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -131,15 +132,35 @@ def test_the_list_of_allowed_imports_has_no_dead_entries() -> None:
     assert not set(ALLOWED) - used
 
 
-def test_the_web_process_loads_no_voice_stack() -> None:
+LOOK = """
+import asyncio, sys
+from bolti_server.base.settings import Settings
+from bolti_server.bootstrap import media, web
+
+async def open_media(url):
+    settings = Settings(livekit_url=url, livekit_api_key="key", livekit_api_secret="secret")
+    async with media.open_media(settings) as opened:
+        assert (opened is not None) == (url is not None)
+
+asyncio.run(open_media({url!r}))
+print([name for name in ("livekit.api", "livekit.agents", "livekit.rtc", "av", "openai") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(("url", "loaded"), [(None, []), ("ws://127.0.0.1:1", ["livekit.api"])])
+def test_the_web_process_loads_no_voice_stack_and_a_client_only_where_there_is_a_media_server(
+    url: str | None, loaded: list[str]
+) -> None:
     """import-linter follows our own imports; this sees what a library drags in too."""
     assert importlib.util.find_spec("livekit.agents"), "not installed: nothing would be shown"
-    look = (
-        "import sys, bolti_server.bootstrap.web\n"
-        "print([name for name in ('livekit.agents', 'livekit.rtc', 'av', 'openai') if name in sys.modules])"
-    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LIVEKIT_")}
     seen = subprocess.run(
-        [sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", LOOK.format(url=url)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
     )
     assert seen.returncode == 0, seen.stderr
-    assert seen.stdout.strip() == "[]"
+    assert seen.stdout.strip() == str(loaded)

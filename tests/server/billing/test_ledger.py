@@ -238,23 +238,23 @@ async def test_the_database_itself_refuses_an_overdraft(world: World, home: Home
             await tx.execute("update ledger_accounts set balance_micros = -1 where kind = 'held'")
 
 
-async def test_credits_low_is_told_once_for_each_drop_under_ten_minutes(
+async def test_credits_low_is_told_once_for_each_fall_of_the_balance_under_ten_minutes(
     world: World, home: Home
 ) -> None:
     await leave(world, home, 11 * MINUTE)
-    told = await logged(world, home.workspace_id, "credits.low")
-    assert not told
-    await hold(world, home, "conv_a", wanted=60)
-    assert not await logged(world, home.workspace_id, "credits.low")
-    await hold(world, home, "conv_b", wanted=60)
-    await hold(world, home, "conv_c", wanted=60)
+    for name in ("conv_a", "conv_b", "conv_c"):
+        await hold(world, home, name, wanted=120)
+    await release(world, home, "conv_a")
+    await settle(world, home, "conv_b", 60)
+    assert not await logged(world, home.workspace_id, "credits.low")  # 10 minutes are left
+    await settle(world, home, "conv_c", 6)
     told = await logged(world, home.workspace_id, "credits.low")
     assert told == [
         {
             "ledger": "test",
-            "balance_micros": 11 * MINUTE,
-            "held_micros": 2 * MINUTE,
-            "available_micros": 9 * MINUTE,
+            "balance_micros": 10 * MINUTE - MINUTE // 10,
+            "held_micros": 0,
+            "available_micros": 10 * MINUTE - MINUTE // 10,
             "currency": "INR",
             "rate": {
                 "price_per_minute_micros": MINUTE,
@@ -263,7 +263,39 @@ async def test_credits_low_is_told_once_for_each_drop_under_ten_minutes(
             },
         }
     ]
-    await release(world, home, "conv_a")
-    await release(world, home, "conv_b")
     await hold(world, home, "conv_d", wanted=60)
+    await settle(world, home, "conv_d", 60)
+    assert len(await logged(world, home.workspace_id, "credits.low")) == 1
+
+
+async def test_holds_that_come_and_go_near_the_threshold_tell_nothing(
+    world: World, home: Home
+) -> None:
+    await leave(world, home, 15 * MINUTE)
+    for name in ("conv_a", "conv_b", "conv_c"):
+        await hold(world, home, name, wanted=600)
+        await settle(world, home, name, 60)
+    assert not await logged(world, home.workspace_id, "credits.low")  # 12 minutes are left
+
+
+async def test_what_is_held_for_other_calls_still_counts_as_balance(
+    world: World, home: Home
+) -> None:
+    await leave(world, home, 12 * MINUTE)
+    await hold(world, home, "conv_a", wanted=300)
+    await hold(world, home, "conv_b", wanted=420)
+    await settle(world, home, "conv_b", 60)
+    assert not await logged(world, home.workspace_id, "credits.low")
+    await settle(world, home, "conv_a", 300)
+    (told,) = await logged(world, home.workspace_id, "credits.low")
+    assert (told["balance_micros"], told["available_micros"]) == (6 * MINUTE, 6 * MINUTE)
+
+
+async def test_a_top_up_makes_the_next_fall_a_new_one(world: World, home: Home) -> None:
+    await leave(world, home, 10 * MINUTE)
+    for number in (1, 2):
+        await hold(world, home, f"conv_{number}", wanted=60)
+        await settle(world, home, f"conv_{number}", 60)
+        async with world.db.transaction() as tx:
+            await ledger.top_up(tx, home.organization_id, "test", MINUTE, f"t{number}", "More")
     assert len(await logged(world, home.workspace_id, "credits.low")) == 2

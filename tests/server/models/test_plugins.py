@@ -20,7 +20,7 @@ from tests.server.support.vendors.deepgram import Deepgram
 from tests.server.support.vendors.openai import OpenAI
 from tests.server.support.voice_calls import carry
 
-from bolti_server.bootstrap.worker import build_models, warm
+from bolti_server.bootstrap.call_models import build_models, warm
 from bolti_server.simulated import models as simulated
 from bolti_server.simulated.line import SimulatedLine
 from bolti_server.voice.models import Models

@@ -13,6 +13,7 @@ from bolti_server.worker_api.messages import (
     EndReport,
     Report,
     ReportType,
+    SipTrunk,
     ToolAnswer,
     ToolCallReport,
     TurnReport,
@@ -29,6 +30,7 @@ class RecordingServer:
         self.tool_calls: list[tuple[str, str, dict[str, Any], float]] = []
         self.dial_intents = 0
         self.refuses_dial = False
+        self.trunk: SipTrunk | None = None
         self.dial_allowed = asyncio.Event()
         self.dial_allowed.set()
         self._folder = folder
@@ -36,11 +38,12 @@ class RecordingServer:
         self._commands: asyncio.Queue[Command | None] = asyncio.Queue()
         self._changed = asyncio.Event()
 
-    async def dial_intent(self) -> None:
+    async def dial_intent(self) -> SipTrunk | None:
         self.dial_intents += 1
         await self.dial_allowed.wait()
         if self.refuses_dial:
             raise CallLost("another epoch owns it")
+        return self.trunk
 
     def report(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from bolti_server.worker_api.messages import (
     CallSpec,
     LineSpec,
@@ -44,6 +46,13 @@ def rules(*each: LlmRule, default_reply: str | None = "I see.") -> LlmSpec:
     return LlmSpec(provider="simulated", rules=list(each), default_reply=default_reply)
 
 
+def with_script(spec: CallSpec, *steps: str) -> CallSpec:
+    """The callee of `spec` answers and does that."""
+    script = "name: x\ncallee:\n" + "".join(f"  - {step}\n" for step in ("answer", *steps))
+    script += "expect: [{ends_with: busy}]\n"
+    return msgspec.structs.replace(spec, line=msgspec.structs.replace(spec.line, script=script))
+
+
 def call_spec(**changes: Any) -> CallSpec:
     """`changes` replace members of the spec; `to_number` and `scenario` go into its line."""
     line = LineSpec(
@@ -60,6 +69,7 @@ def call_spec(**changes: Any) -> CallSpec:
         "instructions": "You answer the telephone.",
         "greeting": "Hello, this is the front desk.",
         "disclosure_text": None,
+        "opt_out_key": None,
         "primary_language": "en-US",
         "timezone": "UTC",
         "stt": SttSpec(provider="simulated"),

@@ -174,7 +174,7 @@ async def answer_call(world: World, conversation_id: str) -> None:
         await worker_queries.claim_of_any_workspace(
             tx,
             "worker_test",
-            line="audio",
+            lines=["audio"],
             limit=100,
             most_dispatches=2,
             second_dispatch_seconds=7,

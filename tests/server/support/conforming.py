@@ -17,7 +17,14 @@ from bolti_server.web.contract import load_contract
 
 _BASE = "urn:bolti:contract"
 _STREAMS = ("text/event-stream", "audio/ogg", "audio/wav")
-_OURS_BESIDE_THE_CONTRACT = ("/internal/", "/docs", "/openapi.", "/v1/docs", "/v1/openapi.")
+_OURS_BESIDE_THE_CONTRACT = (
+    "/internal/",
+    "/callbacks/",
+    "/docs",
+    "/openapi.",
+    "/v1/docs",
+    "/v1/openapi.",
+)
 
 
 class NotConforming(AssertionError):

@@ -43,11 +43,15 @@ class Stage:
         self._folder = folder
         self._count = 0
 
-    def server(self, tool: Any = None) -> RecordingServer:
+    def folder(self) -> Path:
+        """A new one."""
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir(parents=True)
-        return RecordingServer(folder, tool)
+        return folder
+
+    def server(self, tool: Any = None) -> RecordingServer:
+        return RecordingServer(self.folder(), tool)
 
     def place(
         self, spec: CallSpec, server: RecordingServer | None = None, models: Models | None = None

@@ -98,7 +98,7 @@ class Leased:
         if status == Status.QUEUED:
             return
         answer = await self.intent()
-        assert answer.json() == {"answer": "send"}, answer.text
+        assert answer.json()["answer"] == "send", answer.text
         if status == Status.DIALING:
             return
         await self.report("ringing")

@@ -14,7 +14,9 @@ from typing import Any
 from aiohttp import web
 from tests.server.support.vendors.server import Vendor, drop
 
-Answer = str | tuple[str, dict[str, Any]]
+# Words; a tool's name and its arguments (JSON, or as it stands); words and a tool.
+Arguments = dict[str, Any] | str
+Answer = str | tuple[str, Arguments] | tuple[str, str, Arguments]
 MODELS = ("gpt-4.1", "gpt-4.1-mini")
 _ERRORS = {
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
@@ -33,7 +35,7 @@ _ERROR_EVENT = {
 
 
 class OpenAI(Vendor):
-    """`answer(messages)` is text, or a tool's name and arguments."""
+    """`answer(messages)` says what the model answers."""
 
     def __init__(self, answer: Callable[[list[dict[str, Any]]], Answer], key: str) -> None:
         super().__init__(key)
@@ -105,21 +107,20 @@ def _chunks(body: dict[str, Any], answer: Answer) -> list[dict[str, Any]]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return {**common, "choices": [choice], "usage": None}
 
-    if isinstance(answer, str):
-        words = [f"{word} " for word in answer.split(" ")]
+    text, tool = (answer, ()) if isinstance(answer, str) else (answer[-3:-2], answer[-2:])
+    parts = [chunk({"role": "assistant", "content": "" if text else None, "refusal": None})]
+    if text:
+        words = [f"{word} " for word in "".join(text).split(" ")]
         words[-1] = words[-1].rstrip()
-        parts = [chunk({"role": "assistant", "content": "", "refusal": None})]
-        parts += [chunk({"content": word}) for word in words] + [chunk({}, "stop")]
-    else:
-        name, arguments = answer
+        parts += [chunk({"content": word}) for word in words]
+    if tool:
+        name, arguments = tool
         call = {"index": 0, "id": f"call_{uuid.uuid4().hex[:20]}", "type": "function"}
         call["function"] = {"name": name, "arguments": ""}
-        argued = {"index": 0, "function": {"arguments": json.dumps(arguments)}}
-        parts = [
-            chunk({"role": "assistant", "content": None, "tool_calls": [call]}),
-            chunk({"tool_calls": [argued]}),
-            chunk({}, "tool_calls"),
-        ]
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        argued = {"index": 0, "function": {"arguments": written}}
+        parts += [chunk({"tool_calls": [call]}), chunk({"tool_calls": [argued]})]
+    parts.append(chunk({}, "tool_calls" if tool else "stop"))
     read = len(json.dumps(body["messages"])) // 4
     usage = {
         "prompt_tokens": read,

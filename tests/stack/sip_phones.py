@@ -1,0 +1,224 @@
+"""Telephones of the real SIP network of a namespace: baresip for those that talk, sipp for those that refuse.
+
+Both are Debian's (`baresip-core`, `sip-tester`). A phone's words are in a WAV file made beforehand, with the modem in them,
+and what it hears is written to another, so that a test can read the exact words that crossed a real SIP leg.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from tests.system.conftest import wait_until
+
+from bolti_server.simulated import voices
+from bolti_server.simulated.modem import Decoder, encode
+from bolti_server.simulated.sound import RATE
+
+MODULES = "/usr/lib/baresip/modules"
+START_SECONDS = 5.0
+_FRAME_BYTES = 2 * RATE // 50
+
+
+async def modem_words(*said: tuple[float, str]) -> bytes:
+    """PCM of RATE: each text after so many seconds of silence, spoken with the modem in it."""
+    await voices.start_voices()
+    sound = b""
+    for pause, text in said:
+        speech = await voices.speak(text, "callee", 1.0)
+        sound += bytes(2 * int(RATE * pause)) + encode(text, speech)
+    return sound + bytes(2 * RATE * 30)
+
+
+class BaresipPhone:
+    """Answers by itself as soon as it is called (`is_answering`), or is told to dial. Use as a context manager."""
+
+    def __init__(
+        self, folder: Path, *, address: str, number: str, says: bytes, is_answering: bool = True
+    ) -> None:
+        self._folder = folder
+        self._address = address
+        self._number = number
+        self._says = says
+        self._is_answering = is_answering
+        self._control_port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> BaresipPhone:
+        self._folder.mkdir(parents=True)
+        _write_wave(self._folder / "says.wav", self._says)
+        (self._folder / "config").write_text(self._config())
+        mode = "auto" if self._is_answering else "manual"
+        account = f"<sip:{self._number}@{self._address}>;regint=0;answermode={mode};audio_codecs=PCMU/8000/1\n"
+        (self._folder / "accounts").write_text(account)
+        for name in ("contacts", "uuid"):
+            (self._folder / name).touch()
+        log = (self._folder / "log").open("wb")
+        self._process = subprocess.Popen(
+            ["baresip", "-f", str(self._folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self._folder,
+        )
+        wait_until(
+            lambda: b"baresip is ready" in (self._folder / "log").read_bytes(),
+            START_SECONDS,
+            "baresip is ready",
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(10)
+
+    def dial(self, uri: str) -> None:
+        self.command("dial", uri)
+
+    def hang_up(self) -> None:
+        self.command("hangup")
+
+    def press(self, key: str) -> None:
+        self.command("sndcode", key)
+
+    def command(self, name: str, parameters: str = "") -> None:
+        """Tells it to do something (baresip's menu commands, by its ctrl_tcp module)."""
+        message = json.dumps({"command": name, "params": parameters, "token": "t"})
+        with socket.create_connection(("127.0.0.1", self._control_port), timeout=3) as control:
+            control.sendall(f"{len(message)}:{message},".encode())
+            control.settimeout(3)
+            control.recv(4096)
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")
+
+    def heard(self) -> list[str]:
+        """The agent's sentences, read off what came out of the phone."""
+        decoder, texts = Decoder(), list[str]()
+        for file in sorted(self._folder.glob("dump-*-dec.wav")):
+            sound = _read_wave(file)
+            for at in range(0, len(sound), _FRAME_BYTES):
+                texts += decoder.push(sound[at : at + _FRAME_BYTES].ljust(_FRAME_BYTES, b"\0"))
+        return texts
+
+    def _config(self) -> str:
+        modules = ("g711", "aufile", "sndfile")
+        apps = ("account", "ctrl_tcp", "menu")
+        return "\n".join(
+            [
+                f"sip_listen {self._address}",
+                f"audio_source aufile,{self._folder / 'says.wav'}",
+                f"audio_player aufile,{self._folder / 'played.wav'}",
+                "audio_alert aufile,/dev/null",
+                "audio_txmode thread",
+                f"snd_path {self._folder}",
+                f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
+                f"module_path {MODULES}",
+                *(f"module {name}.so" for name in modules),
+                *(f"module_app {name}.so" for name in apps),
+                "",
+            ]
+        )
+
+
+class SippRefuser:
+    """Answers one call with a final SIP status, after ringing where it shall. Use as a context manager."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        address: str,
+        status: int,
+        reason: str,
+        rings: bool = True,
+        headers: Sequence[str] = (),
+    ) -> None:
+        self._folder = folder
+        self._address = address
+        self._answers = [(180, "Ringing", ())] if rings else []
+        self._answers.append((status, reason, tuple(headers)))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> SippRefuser:
+        self._folder.mkdir(parents=True)
+        (self._folder / "refuse.xml").write_text(self._scenario())
+        host, port = self._address.split(":")
+        self._process = subprocess.Popen(
+            ["sipp", "-sf", "refuse.xml", "-i", host, "-p", port, "-m", "1", "-nostdin"],
+            stdout=(self._folder / "log").open("wb"),
+            stderr=subprocess.STDOUT,
+            cwd=self._folder,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _scenario(self) -> str:
+        sends = "".join(
+            f"""
+  <send><![CDATA[
+SIP/2.0 {status} {reason}
+[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+{"".join(f"{line}{chr(10)}" for line in headers)}Contact: <sip:[local_ip]:[local_port];transport=[transport]>
+Content-Length: 0
+
+  ]]></send>"""
+            for status, reason, headers in self._answers
+        )
+        return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="refuses">
+  <recv request="INVITE" crlf="true"/>{sends}
+  <recv request="ACK" crlf="true"/>
+</scenario>
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _write_wave(file: Path, sound: bytes) -> None:
+    """At the telephone's 8 kHz: every second sample, of a sound that holds nothing above 4 kHz."""
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE // 2)
+        out.writeframes(np.frombuffer(sound, dtype=np.int16)[::2].tobytes())
+
+
+def _read_wave(file: Path) -> bytes:
+    """PCM of RATE, resampled where the phone heard at 8 kHz."""
+    with wave.open(str(file), "rb") as source:
+        rate, sound = source.getframerate(), source.readframes(source.getnframes())
+    samples = np.frombuffer(sound, dtype=np.int16)
+    places = np.arange(0, len(samples), rate / RATE)
+    return np.interp(places, np.arange(len(samples)), samples).astype(np.int16).tobytes()
