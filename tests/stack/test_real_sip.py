@@ -103,10 +103,10 @@ async def test_two_people_talk_word_for_word_over_a_real_leg(
 ) -> None:
     address, number = f"{MEDIA_ADDRESS}:{next(_ports)}", "+12125550125"
     agent, _ = await trunk_to(caller, address, *BOOKS)
-    says = await modem_words((6, WISH), (5, THANKS))
+    says = await modem_words((7, WISH), (8, THANKS))
     with BaresipPhone(tmp_path / "phone", address=address, number=number, says=says) as phone:
         placed = await place(caller, agent, number)
-        await caller.has_turns(placed, 2)
+        await caller.has_turns(placed, 1)
         phone.press("5")
         ended = await caller.ended(placed)
     assert end_of(ended) == ("completed", "agent_hangup"), (ended.hangup, phone.log[-2000:])
@@ -156,12 +156,7 @@ async def test_a_caller_is_answered_by_the_agent_of_the_number(
     ) as phone:
         phone.dial(f"sip:{OURS}@{real_sip}")
 
-        async def has_come() -> str | None:
-            async for each in caller.bolti.conversations.list(direction="inbound", limit=1):
-                return each.id
-            return None
-
-        came = await until(has_come, 15, "a conversation that came in")
+        came = await until(_called_in(caller, OURS), 15, "a conversation that came in")
         ended = await caller.ended(came)
     assert end_of(ended) == ("completed", "agent_hangup"), (ended.hangup, phone.log[-2000:])
     assert (ended.from_number, ended.to_number) == ("+12125550127", OURS)
@@ -190,16 +185,21 @@ async def test_a_number_without_an_agent_is_not_answered_and_recorded(
     ) as phone:
         phone.dial(f"sip:{number.phone_number}@{real_sip}")
 
-        async def is_refused() -> str | None:
-            async for each in caller.bolti.conversations.list(direction="inbound", limit=5):
-                if each.to_number == number.phone_number:
-                    return each.id
-            return None
-
-        refused = await caller.ended(await until(is_refused, 15, "a record of the refusal"))
+        told = await until(_called_in(caller, number.phone_number), 15, "a record of the refusal")
+        refused = await caller.ended(told)
         await until(_logged(phone, "session closed"), 25, "the caller is told")
     assert end_of(refused) == ("rejected", "agent_inactive")
     assert "established" not in phone.log
+
+
+def _called_in(caller: Caller, to_number: str) -> Any:
+    async def look() -> str | None:
+        async for each in caller.bolti.conversations.list(direction="inbound", limit=10):
+            if each.to_number == to_number:
+                return each.id
+        return None
+
+    return look
 
 
 def _logged(phone: BaresipPhone, words: str) -> Any:

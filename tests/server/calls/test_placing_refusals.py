@@ -290,8 +290,8 @@ async def test_a_real_number_has_no_scenarios_and_does_not_reach_simulated_calle
     trunk_id, number_id = new_id("trunk"), new_id("num")
     async with world.db.transaction() as tx:
         await tx.execute(
-            """insert into trunks (id, workspace_id, name, kind, can_inbound, can_outbound)
-               values ($1, $2, 'x', 'byot', true, true)""",
+            """insert into trunks (id, workspace_id, name, kind, can_inbound, can_outbound, host, transport)
+               values ($1, $2, 'x', 'byot', false, true, 'sip.example.com', 'udp')""",
             trunk_id,
             desk.workspace_id,
         )
@@ -305,7 +305,7 @@ async def test_a_real_number_has_no_scenarios_and_does_not_reach_simulated_calle
         binding_id = new_id("apn")
         await tx.execute(
             """insert into agent_phone_numbers (id, workspace_id, agent_id, number_id, direction)
-               values ($1, $2, $3, $4, 'both')""",
+               values ($1, $2, $3, $4, 'outbound')""",
             binding_id,
             desk.workspace_id,
             desk.agent_id,
@@ -320,6 +320,7 @@ async def test_a_real_number_has_no_scenarios_and_does_not_reach_simulated_calle
     assert faults(answer) == {
         ("/simulation", "invalid"),
         ("/to_number", "destination_not_allowed"),
+        ("", "media_server_missing"),
     }
 
 

@@ -84,7 +84,7 @@ async def test_a_place_that_is_taken_meanwhile_is_not_given_a_second_time(
     live = await desk.placed("+12025550101")
     waiting = await desk.placed("+12025550102", when_limited="queue")
     await end_call(world, desk.workspace_id, live, HangupCode.CANCELLED_BY_USER)
-    asking = Asking(home.workspace_id, home.organization_id, desk.agent_id)
+    asking = Asking(home.workspace_id, home.organization_id, desk.agent_id, has_rooms=False)
     async with world.db.transaction() as tx:
         await placing_queries.lock_places(tx, home.workspace_id)
         letting_in = spawn(let_in_waiting(world), name="let in")

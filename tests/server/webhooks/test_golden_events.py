@@ -88,7 +88,8 @@ async def test_what_billing_and_webhooks_log_is_no_more_and_no_less_than_the_con
                 reference="conv_a",
                 wanted_seconds=2460,
             )
-        assert isinstance(hold, ledger.Hold)
+            assert isinstance(hold, ledger.Hold)
+            await ledger.settle(tx, home.workspace_id, "conv_a", billed_seconds=2460)
         await work(world)
     events = [each.event for each in receiver.received + other.received]
     assert {each["type"] for each in events} == {
