@@ -1,11 +1,11 @@
 """Calls in real rooms: a real livekit-server, the phone network of `bolti-server phone-network`, real workers.
 
 Accepted → dial request: from the conversation's `created_at` to the request's arrival at the phone network, over 50 calls,
-one after the other, each with a warm process. Answered → agent speaking and turns: from the records. The turn's reference is
-the same agent with the same callee on the simulated line, in the same run. Calls per core: the reference is a bare
-AgentSession job under livekit-agents' own worker (bench/bare_agent.py) with the same models, recording and callees; CPU
-time of the jobs' processes and of the worker's own, over the same seconds of talk. Kill: from `kill -9` of the job's
-process to the first sound of the next agent, heard by a silent listener in the room.
+one after the other, each with a warm process. Answered → agent speaking (one call after the other) and turns (four calls at
+once): from the records. The turn's reference is the same agent with the same callee on the simulated line, in the same run.
+Calls per core: the reference is a bare AgentSession job under livekit-agents' own worker (bench/bare_agent.py) with the same
+models, recording and callees; CPU time of the jobs' processes and of the worker's own, over the same seconds of talk. Kill:
+from `kill -9` of the job's process to the first sound of the next agent, heard by a silent listener in the room.
 
 Runs in a network namespace of its own, which tools/stack.py makes.
 """
@@ -103,15 +103,12 @@ async def talks(caller: Caller) -> dict[str, float]:
     """In rooms, and the same on the simulated line."""
     agent = await caller.agent(first_message=GREETING)
     found: dict[str, list[float]] = {"room": [], "audio": []}
-    answers: list[float] = []
     for _ in range(TALKS // TALKS_AT_ONCE):
         for line, turns in found.items():
             placed = [
                 await caller.place(agent, script=TALK, line=line) for _ in range(TALKS_AT_ONCE)
             ]
             for call in await caller.all_ended(placed, 120):
-                if line == "room" and call.latency and call.latency.first_audio_ms is not None:
-                    answers.append(call.latency.first_audio_ms)
                 turns += [
                     turn.latency.end_to_end_ms
                     for turn in call.transcript
@@ -119,7 +116,6 @@ async def talks(caller: Caller) -> dict[str, float]:
                 ]
     room, simulated = statistics.median(found["room"]), statistics.median(found["audio"])
     return {
-        "answered_to_speaking_p50_ms": statistics.median(answers),
         "turns_in_rooms": len(found["room"]),
         "turn_in_a_room_p50_ms": room,
         "turn_on_the_simulated_line_p50_ms": simulated,
@@ -130,6 +126,7 @@ async def talks(caller: Caller) -> dict[str, float]:
 async def kills(caller: Caller) -> dict[str, float]:
     agent = await caller.agent(rule("go on", "One moment, please."), first_message=GREETING)
     silences: list[float] = []
+    answers: list[float] = []
     for _ in range(KILLS):
         placed = await caller.place(agent, script=PATIENT)
         await caller.has_turns(placed)
@@ -141,10 +138,11 @@ async def kills(caller: Caller) -> dict[str, float]:
         os.kill(process, signal.SIGKILL)
         silences.append(1000 * (await listener.hears_another(killed_at) - killed_at))
         await caller.bolti.conversations.end(placed)
-        await caller.ended(placed)
+        answers.append((await caller.ended(placed)).transcript[0].start_ms)
         await listener.leave()
         await asyncio.sleep(DIAL_EVERY_SECONDS)  # two processes have to be warm again
     return {
+        "answered_to_speaking_p50_ms": statistics.median(answers),
         "kill_to_next_agent_p50_ms": statistics.median(silences),
         "kill_to_next_agent_p95_ms": _p95(silences),
     }

@@ -73,6 +73,7 @@ async def comes_from_the_simulated_network(caller: Caller) -> Called:
     number = (await caller.bolti.numbers.get(number_id)).phone_number
     agent = await caller.agent(BOOKS, first_message=GREETING)
     await caller.bolti.agent_phone_numbers.assign(agent, number_id=number_id, direction="inbound")
+    await caller.stack.tell_trunks_again()
     return await call_in(caller, number, "+12025550121", script=ASKS, voice="modem", until="ended")
 
 

@@ -262,6 +262,19 @@ class Stack:
         assert answer.is_success, answer.text
         return answer.json()
 
+    async def tell_trunks_again(self) -> None:
+        """The phone network keeps them in memory; after its restart the server tells them within two minutes, or now."""
+        await self.rows(
+            "update trunks set sync_due_at = bolti_now() where sync_due_at is not null returning id"
+        )
+        is_told = (
+            "select bool_and(sync_due_at > bolti_now() + interval '1 minute') as told from trunks"
+        )
+        deadline = time.monotonic() + REGISTER_SECONDS
+        while not (await self.rows(f"{is_told} where sync_due_at is not null"))[0]["told"]:
+            assert time.monotonic() < deadline, "the trunks are not told again"
+            await asyncio.sleep(0.1)
+
     def spooled(self) -> list[str]:
         """What workers still keep on disk for a server that has not taken it."""
         return sorted(
