@@ -84,7 +84,6 @@ def test_the_guide_for_operators_has_blocks_that_run() -> None:
     assert set(SELF_HOSTING) == {"a trunk", "a public key"}
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def operators_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Of its own: the guide leaves an agent with a real number, which no other page's calls may find."""
@@ -93,6 +92,7 @@ def operators_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]
     made.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SELF_HOSTING)
 def test_the_guide_for_operators_runs_as_printed(
     name: str, operators_stack: Stack, tmp_path: Path
