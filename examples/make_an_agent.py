@@ -21,7 +21,8 @@ agent = bolti.agents.create(
     tts={"provider": "simulated", "voice": "speech"},
 )
 try:
-    number = next(number for number in bolti.numbers.list() if number.assignment is None)
+    numbers = bolti.numbers.list(simulated=True)
+    number = next(number for number in numbers if number.assignment is None)
     bolti.agent_phone_numbers.assign(agent.id, number_id=number.id, direction="outbound")
     print(f"{agent.name}, version {agent.version}, calls from {number.phone_number}")
     call = bolti.agents.outbound_call(
