@@ -7,11 +7,8 @@ everybody up; so does the end of the process, whatever ends it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-import socket
 import sys
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +17,7 @@ import uvloop
 
 from bolti_server.base.logging import configure_logging, get_logger
 from bolti_server.entrypoints.complaints import CannotStart, console, read_settings
+from bolti_server.entrypoints.listening import QuietServer, bound
 from bolti_server.phone_network.app import build_app
 from bolti_server.phone_network.network import Network
 from bolti_server.phone_network.phone_in_room import LiveKit
@@ -74,9 +72,9 @@ async def _serve(settings: PhoneNetworkSettings) -> None:
     livekit = LiveKit(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
     network = Network(livekit, settings.phone_network_voice)
     doorkeeper = Doorkeeper(settings.livekit_api_key, settings.livekit_api_secret)
-    with _bound(host, port) as listener:
+    with bound(host, port, exit_code=1) as listener:
         port = listener.getsockname()[1]
-        server = _QuietServer(
+        server = QuietServer(
             uvicorn.Config(
                 build_app(network, doorkeeper),
                 http="httptools",
@@ -102,33 +100,6 @@ async def _serve(settings: PhoneNetworkSettings) -> None:
         await network.stop()  # who waits for an answer gets it
         server.should_exit = True
         await serving
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn without its signal handlers (the process has its own, and ends with 0), and with a sign when it answers."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise CannotStart([f"Can't listen on {host}:{port}: {error.strerror}."], 1) from None
-    return listener
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ background jobs and the database.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -32,6 +30,7 @@ from bolti_server.entrypoints.complaints import (
     read_settings,
 )
 from bolti_server.entrypoints.database_complaints import database_complaints
+from bolti_server.entrypoints.listening import QuietServer, bound
 from bolti_server.migrations import runner
 from bolti_server.web.edge import Api
 from bolti_server.world import World
@@ -43,22 +42,6 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = get_logger("serve")
 
 
-class _QuietServer(uvicorn.Server):
-    """uvicorn without its signal handlers (the process has its own) and with a sign when it answers."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
-
-
 class HttpServer:
     """`app` answering on `listener` (bound, not yet listening) while the block runs; its lifespan runs with it."""
 
@@ -68,7 +51,7 @@ class HttpServer:
         # Head and body of an answer are two packets, and without this the second waits 40 ms for the first to be
         # acknowledged. Connections inherit it. uvloop sets it, asyncio does not on a socket that was made without a proto.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._server = _QuietServer(
+        self._server = QuietServer(
             uvicorn.Config(
                 app,
                 http="httptools",
@@ -182,13 +165,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     if settings.is_private_delivery_allowed:
         log.warning("private_delivery_is_allowed")
-    try:
-        listener = _bound(settings.host, settings.port)
-    except OSError as error:
-        raise CannotStart(
-            [f"Can't listen on {settings.host}:{settings.port}: {error.strerror}."]
-        ) from None
-    with listener:
+    with bound(settings.host, settings.port) as listener:
         async with AsyncExitStack() as stack:
             with database_complaints():
                 world = await stack.enter_async_context(open_world(settings))
@@ -201,19 +178,6 @@ async def _serve(settings: Settings) -> None:
                 log.info("serving", host=settings.host, port=listener.getsockname()[1])
                 await stopping.wait()
                 log.info("stopping")
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that is bound and does not listen yet: whoever connects before we answer is told so at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 async def _missing_migrations(world: World) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from bolti_server.entrypoints import phone_network
+from bolti_server.entrypoints.listening import bound
 from bolti_server.phone_network.settings import PhoneNetworkSettings
 
 NAMES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
@@ -61,7 +62,7 @@ def test_a_port_that_is_taken_is_told(
 ) -> None:
     for name, value in zip(NAMES, ("ws://127.0.0.1:1", "k", SECRET), strict=True):
         monkeypatch.setenv(name, value)
-    with phone_network._bound("127.0.0.1", 0) as listener:
+    with bound("127.0.0.1", 0) as listener:
         listener.listen()
         port = listener.getsockname()[1]
         assert phone_network.run(phone_network_port=port) == 1
