@@ -26,13 +26,11 @@ from bolti_server.calls.placing import ledger_of
 from bolti_server.numbers.called import CalledNumber, called_number, trunk_of_any_workspace
 from bolti_server.numbers.phone_numbers import caller_of
 from bolti_server.numbers.trunk_queries import StoredTrunk
+from bolti_server.rooms.media import INBOUND_RINGING_SECONDS
 from bolti_server.worker_api.messages import Claimed, InboundAnswer, InboundCall
 from bolti_server.workspaces.queries import StoredWorkspace, find_workspace
 from bolti_server.world import World
 
-RINGING_SECONDS = (
-    20  # as the SIP service is told (rooms/livekit_trunks.py): then it refuses the call by itself
-)
 _FIRST_EPOCH = 1
 
 log = get_logger("answering")
@@ -175,7 +173,7 @@ def _arrival(
         max_duration_seconds=(
             0 if agent is None else agent.configuration.limits.max_duration_seconds
         ),
-        ring_timeout_seconds=RINGING_SECONDS,
+        ring_timeout_seconds=INBOUND_RINGING_SECONDS,
         worker_id=call.worker_id,
     )
 

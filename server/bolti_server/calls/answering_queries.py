@@ -39,12 +39,10 @@ class Arrival:
 
 @attrs.frozen
 class Arrived:
-    """What was made of a call that came in. `epoch` is 0 where it was refused."""
+    """What was made of a call that came in."""
 
-    workspace_id: str
     id: str
     trunk_id: str | None
-    epoch: int
     hangup_code: str | None
     hangup_detail: str | None
 
@@ -64,7 +62,7 @@ class Refused:
 async def find_arrived_of_any_workspace(tx: Tx, sip_call_id: str) -> Arrived | None:
     """None where nobody has asked for this leg yet."""
     row = await tx.fetchrow(
-        """select workspace_id, id, trunk_id, epoch, hangup_code, hangup_detail
+        """select id, trunk_id, hangup_code, hangup_detail
            from conversations where direction = 'inbound' and sip_call_id = $1""",
         sip_call_id,
     )
@@ -90,9 +88,9 @@ async def insert_refused(tx: Tx, workspace_id: str, arrival: Arrival, refused: R
     """Makes it ended, never answered. False where the leg has a conversation already."""
     made = await tx.fetchval(
         f"""with clock as materialized (select bolti_now() as now)
-            insert into conversations ({_COLUMNS}, status, ended_at, duration_seconds, room_closed_at,
+            insert into conversations ({_COLUMNS}, status, ended_at, duration_seconds,
                 hangup_code, hangup_by, hangup_fault, hangup_retryable, hangup_detail)
-            select {_VALUES}, $16, now, 0, null, $17, $18, $19, $20::boolean, $21
+            select {_VALUES}, $16, now, 0, $17, $18, $19, $20::boolean, $21
             from clock {_ONCE}""",  # noqa: S608
         *_arguments(workspace_id, arrival),
         refused.status,

@@ -16,12 +16,11 @@ from bolti_server.base.logging import get_logger
 from bolti_server.calls import due_queries, lifecycle, moves, recording_ends, rescuing
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.claiming import MOST_DISPATCHES
-from bolti_server.calls.lifecycle import CUT_SECONDS, Fact, HangupCode
+from bolti_server.calls.lifecycle import CUT_SECONDS, SILENT_SECONDS, Fact, HangupCode
 from bolti_server.calls.moves import Ending
 from bolti_server.calls.worker_queries import LiveCall
 from bolti_server.world import World
 
-SILENT_SECONDS = 15.0
 BATCH = 100
 
 _OVERDUE_DETAIL = {

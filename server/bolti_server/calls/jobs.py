@@ -17,8 +17,7 @@ from bolti_server.calls import (
     scheduling,
     sweeping,
 )
-from bolti_server.calls.deadlines import SILENT_SECONDS
-from bolti_server.calls.lifecycle import RESCUE_SECONDS
+from bolti_server.calls.lifecycle import RESCUE_SECONDS, SILENT_SECONDS
 from bolti_server.world import World
 
 _LONGEST_GAP_SECONDS = 3.0  # between two looks of somebody who listens all the time

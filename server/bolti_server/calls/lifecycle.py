@@ -166,6 +166,7 @@ SECOND_DISPATCH_SECONDS: Final = (
 AGENT_READY_SECONDS: Final = 15  # after the first dispatch
 DIAL_REQUEST_SECONDS: Final = 15
 SCHEDULED_LATE_SECONDS: Final = 300
+SILENT_SECONDS: Final = 15.0  # the heartbeat of an agent that lives is never older
 CUT_SECONDS: Final = (
     1  # a heartbeat that was cut so long ago, and no other since: the agent is lost
 )

@@ -20,6 +20,7 @@ from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.lifecycle import (
     CUT_SECONDS,
     RESCUE_SECONDS,
+    SILENT_SECONDS,
     Fact,
     HangupCode,
     Status,
@@ -31,7 +32,6 @@ from bolti_server.world import World
 
 MOST_RESCUES = 2
 BATCH = 50  # looks of one process at once
-SILENT_SECONDS = 15  # the heartbeat of an agent that lives is never older
 LOOK_AGAIN_SECONDS = 1.0
 # A leg whose dial was sent in the last moment of its agent may not be in the room yet.
 LEG_SECONDS = 3.0
@@ -182,8 +182,11 @@ def _truth(call: LiveCall, look: RoomLook) -> Ending | None:
         assert call.answered_at is not None, call.id
         cap = timedelta(seconds=call.max_duration_seconds - CAP_SLACK_SECONDS)
         if call.now - call.answered_at >= cap:
-            shortened, full = HangupCode.CREDITS_EXHAUSTED, HangupCode.MAX_DURATION
-            return Ending(shortened if call.is_cap_shortened else full)
+            return Ending(
+                lifecycle.code_when_overdue(
+                    call.status, is_cap_shortened=call.is_cap_shortened, is_waiting=False
+                )
+            )
         if not look.exists:
             return Ending(HangupCode.MEDIA_LOST, "The room is gone.")
         return Ending(HangupCode.REMOTE_HANGUP)

@@ -111,7 +111,7 @@ class Departures:
         elif reason in _LOST and self._spec.line.kind == "room":
             self.left("media_lost")
         elif self._is_at_cap():
-            self.left("credits_exhausted" if self._spec.is_cap_shortened else "max_duration")
+            self.left(self._spec.code_at_cap)
         else:
             self.left(
                 "remote_hangup"

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from livekit import rtc
 
+from bolti_server.rooms.media import DTMF_CODES
+
 KEY_SECONDS = (
     0.25  # from one key to the next: RFC 4733 events of 100-250 ms must not run into each other
 )
 PAUSE_SECONDS = 0.5  # of a w
 SEND_SECONDS = 3.0
-_CODES = {**{str(digit): digit for digit in range(10)}, "*": 10, "#": 11, "A": 12, "B": 13, "C": 14, "D": 15}  # fmt: skip
 
 
 async def press(room: rtc.Room, keys: str, *, until: Callable[[], bool]) -> None:
@@ -24,5 +25,5 @@ async def press(room: rtc.Room, keys: str, *, until: Callable[[], bool]) -> None
             await asyncio.sleep(PAUSE_SECONDS)
             continue
         async with asyncio.timeout(SEND_SECONDS):
-            await room.local_participant.publish_dtmf(code=_CODES[key], digit=key)
+            await room.local_participant.publish_dtmf(code=DTMF_CODES[key], digit=key)
         await asyncio.sleep(KEY_SECONDS)

@@ -17,7 +17,7 @@ _RINGING = frozenset({"ringing", "active", "automation"})
 
 
 class OtherSide:
-    """`identity` None: the first of that kind. `ignored` are identities that are never it."""
+    """`identity` None: the first of that kind."""
 
     def __init__(
         self,
@@ -25,12 +25,10 @@ class OtherSide:
         *,
         kind: rtc.ParticipantKind.ValueType,
         identity: str | None,
-        ignored: frozenset[str] = frozenset(),
     ) -> None:
         self._room = room
         self._kind = kind
         self._identity = identity
-        self._ignored = ignored
         self._changed = asyncio.Event()
         self._on_status: list[Callable[[str], None]] = []
         self._on_departure: list[Callable[[str], None]] = []
@@ -86,7 +84,7 @@ class OtherSide:
         self._room.off("participant_disconnected", self._departed)
 
     def _arrived(self, participant: rtc.RemoteParticipant) -> None:
-        if self.is_there or participant.kind != self._kind or participant.identity in self._ignored:
+        if self.is_there or participant.kind != self._kind:
             return
         if self._identity not in (None, participant.identity):
             return

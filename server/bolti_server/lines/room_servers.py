@@ -21,7 +21,7 @@ from livekit.protocol.sip import SIPTransferStatus
 from bolti_server.base.logging import get_logger
 from bolti_server.lines import sip_outcomes
 from bolti_server.lines.line import DialFailed
-from bolti_server.rooms.media import CALLEE_IDENTITY
+from bolti_server.rooms.media import CALLEE_IDENTITY, CODEC_RATE
 from bolti_server.worker_api.messages import CallSpec, SipTrunk
 
 REQUEST_SECONDS = 3.0
@@ -34,7 +34,6 @@ _TRANSPORTS = {
     "tcp": api.SIPTransport.SIP_TRANSPORT_TCP,
     "tls": api.SIPTransport.SIP_TRANSPORT_TLS,
 }
-_CODEC_RATE = 8000  # of the clock in SDP: of G722 too, though it is 16 kHz (RFC 3551)
 
 log = get_logger("room")
 
@@ -149,7 +148,6 @@ def dial_request(
     trunk: SipTrunk | None,
     *,
     to_number: str,
-    identity: str = CALLEE_IDENTITY,
     metadata: str = "",
 ) -> api.CreateSIPParticipantRequest:
     """Rings for at most MAX_RING_SECONDS.
@@ -162,7 +160,7 @@ def dial_request(
         room_name=room,
         sip_call_to=to_number,
         sip_number=spec.line.from_number or "",
-        participant_identity=identity,
+        participant_identity=CALLEE_IDENTITY,
         participant_metadata=metadata,
         wait_until_answered=True,
         krisp_enabled=False,
@@ -180,7 +178,7 @@ def dial_request(
         )
         for codec in trunk.codecs:
             request.media.only_listed_codecs = True
-            request.media.codecs.add(name=codec, rate=_CODEC_RATE)
+            request.media.codecs.add(name=codec, rate=CODEC_RATE)
     return request
 
 

@@ -46,9 +46,6 @@ class Network:
     def leg_of(self, room: str, identity: str) -> Leg | None:
         return self._legs.get((room, identity))
 
-    def legs(self) -> list[Leg]:
-        return list(self._legs.values())
-
     def add_leg(self, leg: Leg) -> None:
         self._legs[leg.record.room, leg.record.identity] = leg
 

@@ -21,6 +21,7 @@ from livekit.rtc.participant import PublishTrackError
 from bolti_server.base.logging import get_logger
 from bolti_server.phone_network.hearing import Hearing
 from bolti_server.phone_network.sip_answers import LeaveReason
+from bolti_server.rooms.media import DTMF_CODES
 from bolti_server.simulated.beat import Beat
 from bolti_server.simulated.callee_ear import Ear
 from bolti_server.simulated.callee_mouth import Mouth
@@ -43,7 +44,6 @@ _BITRATE = 48_000
 # What the callee said last is on its way through the network when its script is over.
 _GOODBYE_SECONDS = 0.1
 _LEAVING: set[asyncio.Future[None]] = set()  # of those who lost patience while they came in
-_DTMF_CODES = {key: code for code, key in enumerate("0123456789*#ABCD")}
 
 log = get_logger("phone_network")
 
@@ -317,7 +317,7 @@ class PhoneInRoom:
         while True:
             key = await self._pressed.get()
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._room.local_participant.publish_dtmf(code=_DTMF_CODES[key], digit=key)
+                await self._room.local_participant.publish_dtmf(code=DTMF_CODES[key], digit=key)
 
 
 async def _follow(script: Callable[[Phone], Awaitable[None]], phone: Phone) -> None:

@@ -28,6 +28,8 @@ from bolti_server.rooms.media import (
     AGENT_NAME,
     BROWSER_IDENTITY,
     CALLEE_IDENTITY,
+    DEPARTURE_SECONDS,
+    EMPTY_SECONDS,
     CallStatus,
     ForgedCallback,
     InboundTrunk,
@@ -41,9 +43,6 @@ from bolti_server.rooms.media import (
 )
 
 REQUEST_SECONDS: Final = 3.0
-# A room that nobody of ours closes any more is closed by LiveKit: while nobody has come, and after everybody has left.
-EMPTY_SECONDS: Final = 60
-DEPARTURE_SECONDS: Final = 20
 # Of a ServerError: something went wrong, and what was done is not known.
 _UNKNOWN_OUTCOMES: Final = frozenset(
     {

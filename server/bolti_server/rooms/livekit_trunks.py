@@ -7,20 +7,20 @@ safe. A trunk that asks for neither address nor digest is never made: an empty l
 
 from __future__ import annotations
 
-from typing import Final
-
 from google.protobuf.duration_pb2 import Duration
 from livekit import api
 from livekit.api.sip_service import SipService
 
-from bolti_server.rooms.media import AGENT_NAME, INBOUND_ROOM_PREFIX, InboundTrunk, MediaTrunk
-
-# How long a call rings before the SIP service refuses it, if nobody answers.
-RINGING_SECONDS: Final = 20
-# As for the rooms that we make ourselves (rooms/livekit.py).
-EMPTY_SECONDS: Final = 60
-DEPARTURE_SECONDS: Final = 20
-_CODEC_RATE: Final = 8000  # of PCMU and PCMA; and G722's in SDP (RFC 3551, section 4.5.2)
+from bolti_server.rooms.media import (
+    AGENT_NAME,
+    CODEC_RATE,
+    DEPARTURE_SECONDS,
+    EMPTY_SECONDS,
+    INBOUND_RINGING_SECONDS,
+    INBOUND_ROOM_PREFIX,
+    InboundTrunk,
+    MediaTrunk,
+)
 
 
 async def set_inbound_trunk(
@@ -90,12 +90,12 @@ def _trunk_info(trunk: InboundTrunk) -> api.SIPInboundTrunkInfo:
         allowed_addresses=list(trunk.allowed_addresses),
         auth_username=trunk.username or "",
         auth_password=trunk.password or "",
-        ringing_timeout=Duration(seconds=RINGING_SECONDS),
+        ringing_timeout=Duration(seconds=INBOUND_RINGING_SECONDS),
     )
     if trunk.codecs:
         info.media.only_listed_codecs = True
         for name in trunk.codecs:
-            info.media.codecs.add(name=name, rate=_CODEC_RATE)
+            info.media.codecs.add(name=name, rate=CODEC_RATE)
     return info
 
 

@@ -18,6 +18,13 @@ AGENT_IDENTITY = "agent"  # the same for every agent of a call: a new one replac
 CALLEE_IDENTITY = "callee"  # of the participant that we dial
 BROWSER_IDENTITY = "browser"
 INBOUND_ROOM_PREFIX = "in-"
+INBOUND_RINGING_SECONDS = 20  # then the SIP service refuses the call by itself
+# A room that nobody of ours closes any more is closed by LiveKit: while nobody has come, and after everybody has left.
+EMPTY_SECONDS = 60
+DEPARTURE_SECONDS = 20
+DTMF_CODES = {key: code for code, key in enumerate("0123456789*#ABCD")}  # RFC 4733, section 3.2
+# Of the clock in SDP: of PCMU and PCMA, and of G722 too, though it is 16 kHz (RFC 3551, section 4.5.2).
+CODEC_RATE = 8000
 
 CallStatus = Literal["dialing", "ringing", "active", "hangup", "automation", "unknown"]
 

@@ -21,7 +21,7 @@ async def end_at_cap(spec: CallSpec, ending: Ending) -> None:
     """Begin it at the answer. Seconds are the loop's monotonic ones; those that an agent before has talked count."""
     talked_ms = 0 if spec.takeover is None else spec.takeover.answered_ms_ago or 0
     await asyncio.sleep(max(0.0, spec.max_duration_seconds - talked_ms / 1000))
-    ending.decide("credits_exhausted" if spec.is_cap_shortened else "max_duration")
+    ending.decide(spec.code_at_cap)
 
 
 async def end_at_silence(

@@ -138,7 +138,7 @@ class _TextCall:
             self._mailbox.beep(self._line.now_ms)
 
     def _reach_cap(self) -> None:
-        self.ending.decide("credits_exhausted" if self._spec.is_cap_shortened else "max_duration")
+        self.ending.decide(self._spec.code_at_cap)
 
     async def say_to_end(self, text: str, within_seconds: float) -> None:
         """`voice.commands`: stops what goes on, and says `text` to its end."""

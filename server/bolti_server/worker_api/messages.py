@@ -163,8 +163,7 @@ class CallSpec(_Message, frozen=True):
     line: LineSpec
     ring_timeout_seconds: int
     max_duration_seconds: int
-    # The balance had shortened the cap: at the cap the code is credits_exhausted.
-    is_cap_shortened: bool
+    is_cap_shortened: bool  # by the balance
     silence_timeout_seconds: int
     is_recording_enabled: bool
     transcript_so_far: list[SpokenTurn] = []
@@ -177,6 +176,11 @@ class CallSpec(_Message, frozen=True):
     silence_prompt: SilencePromptSpec = SilencePromptSpec()
     takeover: Takeover | None = None
     opt_out_key: str | None = None  # whoever presses it wants no calls: the agent hangs up
+
+    @property
+    def code_at_cap(self) -> str:
+        """Why a call ends that has talked for `max_duration_seconds`."""
+        return "credits_exhausted" if self.is_cap_shortened else "max_duration"
 
 
 # POST /internal/conversations/{id}/dial-intent -> DialIntentAnswer, or 409 to anyone but the nonce that won
