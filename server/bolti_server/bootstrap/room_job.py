@@ -184,10 +184,15 @@ class _Job:
             await asyncio.gather(joining, voices, return_exceptions=True)
 
     async def _join(self, subscribe: AutoSubscribe) -> bool:
-        """Whether this agent is in the room. Safe to repeat."""
+        """Whether this agent is in the room. Safe to repeat.
+
+        Joining is never cancelled half way: livekit 1.1.21 ends the process some seconds after that ("FFI Panic: timed out
+        waiting for ReadyForRoomEventRequest"), and what the call has to report with it.
+        """
+        connecting = asyncio.ensure_future(self._context.connect(auto_subscribe=subscribe))
+        connecting.add_done_callback(_heed)
         try:
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self._context.connect(auto_subscribe=subscribe)
+            await asyncio.wait_for(asyncio.shield(connecting), JOIN_SECONDS)
         except (rtc.ConnectError, TimeoutError) as error:
             log.error("room_not_joined", room=self._room_name, detail=repr(error))
             return False
@@ -208,6 +213,12 @@ class _Job:
                 await client.deliver_rest()
         except TimeoutError:
             log.warning("left_for_the_worker", room=self._room_name)
+
+
+def _heed(connecting: asyncio.Future[None]) -> None:
+    """Nobody may wait any more for what comes of it."""
+    if not connecting.cancelled() and (error := connecting.exception()) is not None:
+        log.info("joining_failed", detail=repr(error))
 
 
 async def _start_voices_for(spec: CallSpec) -> None:

@@ -11,13 +11,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-import attrs
 from livekit import rtc
 from livekit.agents import utils
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.agents.voice import io
 
+from bolti_server.lines.counted_words import CountedWords
+
 _SILENCE_MS = 20
+_Words = list[tuple[float, str]]  # of one segment, each with the second at which it ends
 
 
 class AnsweredInput(io.AudioInput):
@@ -59,28 +61,15 @@ async def keep_awake(source: rtc.AudioSource) -> None:
         await asyncio.sleep(_SILENCE_MS / 1000)
 
 
-@attrs.define(eq=False)
-class _Segment:
-    words: list[tuple[float, str]] = attrs.Factory(list)  # with the second at which each ends
-
-
-class PlayedWords(io.AudioOutput):
-    """Before the synchronizer: where the voice times its words, the count of what was played replaces the estimate.
-
-    The synchronizer paces words by syllables and lets one out as it begins; interrupted, it may be a word ahead.
-    """
+class PlayedWords(CountedWords):
+    """Where the voice times its words, a room's line counts them by how much of their sound was played."""
 
     def __init__(
         self, synchronized: io.AudioOutput, sample_rate: int, on_first_frame: Callable[[], None]
     ) -> None:
-        super().__init__(
-            label="PlayedWords",
-            next_in_chain=synchronized,
-            sample_rate=sample_rate,
-            capabilities=io.AudioOutputCapabilities(pause=True),
-        )
-        self._segments: deque[_Segment] = deque()
-        self._capturing: _Segment | None = None
+        super().__init__("PlayedWords", synchronized, sample_rate)
+        self._segments: deque[_Words] = deque()
+        self._capturing: _Words | None = None
         self._on_first_frame = on_first_frame
         self._has_begun = False
 
@@ -89,39 +78,19 @@ class PlayedWords(io.AudioOutput):
             self._has_begun = True
             self._on_first_frame()
         if self._capturing is None:
-            self._capturing = _Segment()
+            self._capturing = []
             self._segments.append(self._capturing)
         for word in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ()):
             if utils.is_given(word.end_time):
-                self._capturing.words.append((word.end_time, str(word)))
-        assert self.next_in_chain is not None
-        await self.next_in_chain.capture_frame(frame)
+                self._capturing.append((word.end_time, str(word)))
         await super().capture_frame(frame)
 
     def flush(self) -> None:
         super().flush()
         self._capturing = None
-        assert self.next_in_chain is not None
-        self.next_in_chain.flush()
 
-    def clear_buffer(self) -> None:
-        assert self.next_in_chain is not None
-        self.next_in_chain.clear_buffer()
-
-    def on_playback_finished(
-        self,
-        *,
-        playback_position: float,
-        interrupted: bool,
-        synchronized_transcript: str | None = None,
-    ) -> None:
-        segment = self._segments.popleft() if self._segments else _Segment()
-        if interrupted and segment.words:
-            synchronized_transcript = "".join(
-                word for ends_at, word in segment.words if ends_at <= playback_position
-            )
-        super().on_playback_finished(
-            playback_position=playback_position,
-            interrupted=interrupted,
-            synchronized_transcript=synchronized_transcript,
-        )
+    def counted(self, playback_position: float, *, is_interrupted: bool) -> str | None:
+        words = self._segments.popleft() if self._segments else []
+        if not is_interrupted or not words:
+            return None
+        return "".join(word for ends_at, word in words if ends_at <= playback_position)

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from livekit import rtc
 from livekit.agents.voice import io
 
+from bolti_server.lines.counted_words import CountedWords
 from bolti_server.simulated.callee_ear import Ear
 from bolti_server.simulated.line_output import LineOutput
 
 
-class SpokenWords(io.AudioOutput):
-    """Before the synchronizer: where the line counted the words to the sample, its count replaces the estimate.
-
-    The synchronizer paces words by syllables and lets one out as it begins; interrupted, it may be a word ahead.
-    """
+class SpokenWords(CountedWords):
+    """The simulated line counts the words to the sample."""
 
     def __init__(self, synchronized: io.AudioOutput, line_output: LineOutput) -> None:
-        super().__init__(
-            label="SpokenWords",
-            next_in_chain=synchronized,
-            sample_rate=line_output.sample_rate,
-            capabilities=io.AudioOutputCapabilities(pause=True),
-        )
-        self._synchronized = synchronized
+        super().__init__("SpokenWords", synchronized, line_output.sample_rate)
         self._line_output = line_output
 
-    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
-        await self._synchronized.capture_frame(frame)
-        await super().capture_frame(frame)
-
-    def flush(self) -> None:
-        super().flush()
-        self._synchronized.flush()
-
-    def clear_buffer(self) -> None:
-        self._synchronized.clear_buffer()
-
-    def on_playback_finished(
-        self,
-        *,
-        playback_position: float,
-        interrupted: bool,
-        synchronized_transcript: str | None = None,
-    ) -> None:
-        counted = self._line_output.heard_last if interrupted else None
-        super().on_playback_finished(
-            playback_position=playback_position,
-            interrupted=interrupted,
-            synchronized_transcript=synchronized_transcript if counted is None else counted,
-        )
+    def counted(self, playback_position: float, *, is_interrupted: bool) -> str | None:
+        return self._line_output.heard_last if is_interrupted else None
 
 
 class WordsBeside(io.TextOutput):
