@@ -28,12 +28,10 @@ async def insert_web_call(
     workspace_id: str,
     draft: WebDraft,
     *,
-    max_concurrent_calls: int,
     deadline_seconds: int,
-) -> bool:
-    """Makes it `queued`, claimable at once, its room named by its id. False (and nothing made) where there is no free
-    place. The workspace's row is locked (`placing_queries.lock_places`)."""
-    made = await tx.fetchval(
+) -> None:
+    """Makes it `queued`, claimable at once, its room named by its id."""
+    await tx.execute(
         """with clock as materialized (select bolti_now() as now)
            insert into conversations (
                workspace_id, id, organization_id, agent_id, agent_version, direction, line, room_name, simulated,
@@ -42,10 +40,7 @@ async def insert_web_call(
            select $1, $2, $3, $4, $5::integer, 'web', 'browser', $2, false,
                'queued', $6::jsonb, $7, $8::integer, $9::integer,
                now, now, now + $10::integer * interval '1 second'
-           from clock
-           where $11 > (select count(*) from conversations
-                        where workspace_id = $1 and ended_at is null and status <> 'scheduled' and next_at is null)
-           returning id""",
+           from clock""",
         workspace_id,
         draft.id,
         draft.organization_id,
@@ -56,6 +51,4 @@ async def insert_web_call(
         draft.max_duration_seconds,
         draft.join_seconds,
         deadline_seconds,
-        max_concurrent_calls,
     )
-    return made is not None

@@ -41,19 +41,14 @@ async def start_web_call(
         raise combine([not_found("agent"), *complaints])
     refusals = [*complaints, *_refusals(world, wanted, agent)]
     if refusals or isinstance(wanted, Refusal):
-        refusals += await _place_refusals(tx, asking)
-        raise combine(refusals)
+        limit = await placing_queries.find_limit(tx, asking.workspace_id)
+        raise combine([*refusals, *await _place_refusals(tx, asking, limit)])
     assert world.media is not None, "it was refused above"
     limit = await placing_queries.lock_places(tx, asking.workspace_id)
+    if full := await _place_refusals(tx, asking, limit):
+        raise combine(full)
     draft = _draft(asking, wanted, agent)
-    if not await insert_web_call(
-        tx,
-        asking.workspace_id,
-        draft,
-        max_concurrent_calls=limit,
-        deadline_seconds=QUEUED_SECONDS,
-    ):
-        raise _no_place(limit)
+    await insert_web_call(tx, asking.workspace_id, draft, deadline_seconds=QUEUED_SECONDS)
     tx.wake("claimable")
     # By our clock, not the database's: the media server judges the token, and knows nothing of the database.
     expires_at = world.clock.now() + timedelta(seconds=JOIN_SECONDS)
@@ -77,20 +72,16 @@ def _refusals(world: World, wanted: WebCallRequest | Refusal, agent: AgentForCal
     return found
 
 
-async def _place_refusals(tx: Tx, asking: Asking) -> list[Refusal]:
-    """What the calls of this moment have against a request that is refused anyway: a look, without locks."""
-    limit = await placing_queries.find_limit(tx, asking.workspace_id)
+async def _place_refusals(tx: Tx, asking: Asking, limit: int) -> list[Refusal]:
+    """What the calls of this moment have against another one. It counts where the places are locked."""
     places = await placing_queries.find_places(tx, asking.workspace_id, "")
-    return [_no_place(limit)] if places.live >= limit else []
-
-
-def _no_place(limit: int) -> Refusal:
-    return Refusal(
-        429,
-        "concurrency_limit_reached",
-        f"The workspace has all the {limit} calls that it may have at one time. Try again later.",
-        headers={"Retry-After": str(RETRY_LIMITED_SECONDS)},
+    if places.live < limit:
+        return []
+    detail = (
+        f"The workspace has all the {limit} calls that it may have at one time. Try again later."
     )
+    retry = {"Retry-After": str(RETRY_LIMITED_SECONDS)}
+    return [Refusal(429, "concurrency_limit_reached", detail, headers=retry)]
 
 
 def _draft(asking: Asking, wanted: WebCallRequest, agent: AgentForCall) -> WebDraft:

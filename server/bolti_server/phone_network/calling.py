@@ -14,7 +14,12 @@ from typing import Literal
 import msgspec
 
 from bolti_server.phone_network.callees import callee_for
-from bolti_server.phone_network.conversing import CALL_SECONDS, converse, dialog_ids
+from bolti_server.phone_network.conversing import (
+    CALL_SECONDS,
+    RINGING_SECONDS,
+    converse,
+    dialog_ids,
+)
 from bolti_server.phone_network.ids import new_id
 from bolti_server.phone_network.network import Leg, Network, now
 from bolti_server.phone_network.phone_in_room import NoRoom, PhoneInRoom, Seat, seconds_of
@@ -23,7 +28,6 @@ from bolti_server.phone_network.trunks import Way
 from bolti_server.simulated.callees import Callee
 from bolti_server.simulated.conversation import small_talk
 
-RINGING_SECONDS = 180.0  # livekit-sip's own default
 OK, NOT_FOUND, BUSY, CANCELLED, UNAVAILABLE = 200, 404, 486, 487, 503
 SIP_HOST = "phone-network.test"
 

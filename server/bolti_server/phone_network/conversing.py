@@ -10,7 +10,8 @@ from bolti_server.phone_network.network import Leg, now
 from bolti_server.phone_network.records import Dial
 from bolti_server.simulated.phone import Phone
 
-# livekit-sip's own default: unsafe for who pays, so who dials should set less.
+# livekit-sip's own defaults, of ringing and of the call: unsafe for who pays, so who dials should set less.
+RINGING_SECONDS = 180.0
 CALL_SECONDS = 24 * 3600.0
 LOST_AFTER_SECONDS = 2.0
 # After a transfer livekit-sip gives the provider this long to hang up first.

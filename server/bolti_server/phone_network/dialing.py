@@ -15,7 +15,12 @@ from livekit.protocol import sip
 from bolti_server.base.logging import get_logger
 from bolti_server.phone_network.behaviour import Behaviour
 from bolti_server.phone_network.callees import Destination, Wishes, destination_of, wishes_of
-from bolti_server.phone_network.conversing import CALL_SECONDS, converse, dialog_ids
+from bolti_server.phone_network.conversing import (
+    CALL_SECONDS,
+    RINGING_SECONDS,
+    converse,
+    dialog_ids,
+)
 from bolti_server.phone_network.ids import new_id
 from bolti_server.phone_network.network import Leg, Network, now
 from bolti_server.phone_network.phone_in_room import NoRoom, PhoneInRoom, Seat, seconds_of
@@ -31,7 +36,6 @@ from bolti_server.phone_network.sip_answers import (
 )
 from bolti_server.phone_network.twirp import TwirpError
 
-RINGING_SECONDS = 180.0  # livekit-sip's own default
 REFUSES_AFTER_SECONDS = 0.25  # from the first packet to a final answer, as recorded
 COMES_BACK_AFTER_SECONDS = 1.0
 LATE_SECONDS = 3.0
