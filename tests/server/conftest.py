@@ -5,6 +5,7 @@ Whatever a test did, the invariants of every slice hold afterwards, or the test 
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,16 @@ class Home:
     organization_id: str
     workspace_id: str
     api_key: str
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """livekit-agents writes LIVEKIT_URL, key and secret of a running worker into this process's environment, for the
+    processes it starts. In the next test a server would have a media server by that."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

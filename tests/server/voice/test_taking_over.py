@@ -240,5 +240,5 @@ async def test_the_line_is_told_the_trunk_and_what_it_says_of_a_dial_is_reported
     assert (end.code, end.is_nothing_sent, end.provider_code) == ("media_unavailable", True, "x")
 
 
-def test_a_simulated_call_is_still_carried_by_its_own_line() -> None:
+async def test_a_simulated_call_is_still_carried_by_its_own_line() -> None:
     assert type(build_line(call_spec())) is SimulatedLine
