@@ -136,7 +136,7 @@ async def test_a_sip_service_that_dials_and_never_answers_the_request_rings_once
     agent = await caller.agent(SAYS_GOODBYE, limits={"ring_timeout_seconds": 5})
     placed = {}
     for index, behaviour in enumerate(("swallow", "answer_late", "error_after_dialing")):
-        number = f"+1202555013{index}"  # not …17: who asked not to be called
+        number = f"+1202555015{index}"  # nobody else calls it
         await stack.behave(next=behaviour, number=number)
         placed[behaviour] = await caller.place(agent, to_number=number, script=WAITS)
     calls = await caller.all_ended(list(placed.values()), RESTART_SECONDS)
