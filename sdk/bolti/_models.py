@@ -42,7 +42,7 @@ ApiKeyKind = Literal["secret", "public"]
 
 
 BuiltInTool = Literal["cut_call", "transfer_call", "schedule_callback", "send_dtmf"]
-"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets` and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus."""
+"""A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets`, cold or warm, and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus."""
 
 
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -529,6 +529,10 @@ class SilencePrompt(Model):
     """Text that the agent speaks. `{{ variables }}` are resolved on the server when the call starts."""
 
 
+TransferMode = Literal["cold", "warm"]
+"""`cold`: the agent's provider connects the two (SIP REFER), and the call ends when somebody has picked up. `warm`: the target is called into the call by the trunk of the call's own number; the agent introduces the two to each other, falls silent, and the call (its price, its cap and its recording) goes on until one of them hangs up."""
+
+
 class TransferTarget(Model):
     """Where `transfer_call` may hand a call to."""
 
@@ -536,6 +540,7 @@ class TransferTarget(Model):
     """What the language model calls it."""
     phone_number: str
     """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
+    mode: TransferMode
 
 
 class AgentLimits(Model):

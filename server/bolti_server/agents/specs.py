@@ -5,14 +5,14 @@ Rule: the LLM never sees braces, and of a tool it sees name, description and par
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bolti_server.agents.reading_tools import tools_of
 from bolti_server.agents.tool_schemas import closed
 from bolti_server.agents.variables import Value, resolve
 from bolti_server.base.db import Tx
-from bolti_server.contract.structs import AgentConfiguration
+from bolti_server.contract.structs import AgentConfiguration, TransferMode, TransferTarget
 from bolti_server.worker_api.messages import ToolSpec
 
 CUT_CALL = ToolSpec(
@@ -141,14 +141,28 @@ def silence_prompt(configuration: AgentConfiguration, values: Mapping[str, Value
 
 def _built_in(name: str, configuration: AgentConfiguration) -> ToolSpec | None:
     if name == "transfer_call":
-        return _transfer_call([target.name for target in configuration.transfer_targets])
+        return _transfer_call(configuration.transfer_targets)
     return _BUILT_IN[name]
 
 
-def _transfer_call(names: list[str]) -> ToolSpec | None:
+def _transfer_call(targets: Sequence[TransferTarget]) -> ToolSpec | None:
     """None without a target: a model that has the tool would use it."""
-    if not names:
+    if not targets:
         return None
+    names = [target.name for target in targets]
+    properties: dict[str, Any] = {
+        "target": {"type": "string", "enum": names, "description": "Who gets the call."},
+        "reason": {"type": "string", "description": "Why, in a few words."},
+    }
+    warm = [target.name for target in targets if target.mode is TransferMode.warm]
+    if warm:
+        properties["introduction"] = {
+            "type": "string",
+            "description": (
+                f"For {', '.join(warm)}: what you say, in one or two sentences, when they have picked up and are on "
+                "the line with you and the other side: who is calling, and what for."
+            ),
+        }
     return ToolSpec(
         name="transfer_call",
         description=(
@@ -157,10 +171,7 @@ def _transfer_call(names: list[str]) -> ToolSpec | None:
         ),
         parameters={
             "type": "object",
-            "properties": {
-                "target": {"type": "string", "enum": names, "description": "Who gets the call."},
-                "reason": {"type": "string", "description": "Why, in a few words."},
-            },
+            "properties": properties,
             "required": ["target"],
             "additionalProperties": False,
         },

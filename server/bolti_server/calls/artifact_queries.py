@@ -23,6 +23,7 @@ class StoredPart:
 class StoredToolCall:
     """`result` is encoded JSON; status `running` until it is known, then `done` or `error`."""
 
+    name: str
     status: str
     result: str | None
     duration_ms: int | None
@@ -120,7 +121,7 @@ async def find_tool_call(
     tx: Tx, workspace_id: str, conversation_id: str, tool_call_id: str
 ) -> StoredToolCall | None:
     row = await tx.fetchrow(
-        """select t.status, t.result::text as result, t.duration_ms
+        """select t.name, t.status, t.result::text as result, t.duration_ms
            from tool_calls t join conversations c on c.id = t.conversation_id
            where c.workspace_id = $1 and c.id = $2 and t.id = $3""",
         workspace_id,

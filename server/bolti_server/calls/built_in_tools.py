@@ -3,6 +3,7 @@
 Rules: a callback is a scheduled call like any other, through the same gate; its booking and the tool's result commit
 together, so a repeated tool call books nothing twice; a call books at most MOST_CALLBACKS. A model chooses a transfer
 target by name and never sees a number; which number that is, and whether it may be dialed, is decided here.
+Somebody is called into a call for a warm transfer by the call's own number and its trunk (`transfer_intent`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ from bolti_server.calls.checking import scheduled_instant
 from bolti_server.calls.placing import Asking, place_outbound_call
 from bolti_server.calls.requests import wanted_of
 from bolti_server.calls.worker_queries import LiveCall
-from bolti_server.contract.structs import OutboundCallRequest, Simulation, SimulationLine
+from bolti_server.contract.structs import (
+    OutboundCallRequest,
+    Simulation,
+    SimulationLine,
+    TransferMode,
+)
 from bolti_server.numbers.reading import destination_refusal
+from bolti_server.worker_api.messages import ToolCallReport
 
 SCHEDULE_CALLBACK = "schedule_callback"
-NAMES = frozenset({SCHEDULE_CALLBACK, "transfer_call"})
+TRANSFER_CALL = "transfer_call"
+NAMES = frozenset({SCHEDULE_CALLBACK, TRANSFER_CALL})
 MOST_REASON_CHARACTERS = 500
 MOST_CALLBACKS = 3  # that one call books: a change of mind or two, and no model that loops
 
@@ -93,24 +101,36 @@ async def _schedule_callback(
 async def _transfer_call(
     tx: Tx, call: LiveCall, agent: AgentForCall, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    targets = {each.name: each.phone_number for each in agent.configuration.transfer_targets}
-    number = targets.get(str(arguments.get("target")))
-    if number is None:
+    targets = {each.name: each for each in agent.configuration.transfer_targets}
+    target = targets.get(str(arguments.get("target")))
+    if target is None:
         known = ", ".join(targets)
         raise Refusal(
             400, "validation_failed", f"There is no such target. The targets are: {known}."
         )
+    number = target.phone_number
+    if call.line == "browser":
+        raise Refusal(400, "validation_failed", "Only a telephone call can be handed over.")
     if number == do_not_call.callee_of(call):
         raise Refusal(400, "validation_failed", "That is the person you are talking to.")
-    # The call's own number, whoever has it by now: a call in progress keeps its agent and its trunk.
-    ours = call.to_number if call.direction == "inbound" else call.from_number
     for refusal in (
-        destination_refusal(ours, number, simulated=call.simulated),
+        # By the call's own number, whoever has it by now: a call in progress keeps its agent and its trunk.
+        destination_refusal(call.our_number, number, simulated=call.simulated),
         await do_not_call.refusal(tx, call.workspace_id, number),
     ):
         if refusal is not None:
             raise refusal
-    return {"to_number": number}
+    return {"to_number": number, "mode": target.mode.value}
+
+
+def is_warm(result: object) -> bool:
+    """Of what `transfer_call` was answered."""
+    return isinstance(result, dict) and result.get("mode") == TransferMode.warm
+
+
+def is_handed_over(report: ToolCallReport) -> bool:
+    """Whether that tool call of an agent has brought the callee together with somebody who is in the call now."""
+    return report.name == TRANSFER_CALL and not report.is_error and is_warm(report.result)
 
 
 def _simulation(call: LiveCall) -> Simulation | None:

@@ -3,31 +3,23 @@
 Rules (reliability.md, "The dial"): the intent (status, epoch, nonce) is committed before anybody dials; only the process
 with the current epoch gets `send`, and again for the same nonce, because a process that asks again knows that it has
 not sent; everybody else gets 409. The money for the call is held (a browser's call is free), or nobody dials. Whoever lost
-the answer and comes after the deadline of the dial request may not send any more. The secrets of a trunk are told here,
-to the one who dials, and nowhere else.
+the answer and comes after the deadline of the dial request may not send any more.
 """
 
 from __future__ import annotations
 
-from bolti_server.base.crypto import Undecryptable
 from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
-from bolti_server.base.logging import get_logger
 from bolti_server.billing import ledger
-from bolti_server.calls import leases, moves
+from bolti_server.calls import call_trunks, leases, moves
 from bolti_server.calls import worker_queries as queries
 from bolti_server.calls.lifecycle import Fact, HangupCode, Status
 from bolti_server.calls.moves import Ending
 from bolti_server.calls.worker_queries import LiveCall
-from bolti_server.numbers.dialing import trunk_to_dial
 from bolti_server.worker_api.messages import DialIntent, DialIntentAnswer, SipTrunk
 from bolti_server.world import World
 
 MOST_NONCE_CHARACTERS = 200
-# The phone network's stand-in knows its callees by their numbers alone (phone_network).
-SIMULATED_TRUNK = SipTrunk(host="simulated", transport="udp")
-
-log = get_logger("dial_intent")
 
 
 async def commit_intent(world: World, conversation_id: str, intent: DialIntent) -> DialIntentAnswer:
@@ -64,23 +56,13 @@ async def _decide(
 
 
 async def _trunk(tx: Tx, world: World, call: LiveCall) -> SipTrunk | Refusal | None:
-    """Where to send a call that is carried by a SIP trunk; it ends here where that trunk can't dial any more."""
-    if call.line != "room":
-        return None
-    if call.simulated:
-        return SIMULATED_TRUNK
-    assert call.trunk_id is not None, f"{call.id} has no trunk"
-    detail = "The number's trunk was deleted, or can't call out any more."
+    """Where to send the call; it ends here where its trunk can't dial any more."""
     try:
-        trunk = await trunk_to_dial(tx, world.vault, call.workspace_id, call.trunk_id)
-    except Undecryptable as error:
-        log.error("trunk_not_unsealed", conversation_id=call.id, detail=str(error))
-        trunk, detail = None, "The password of the number's trunk can't be read: save it again."
-    if trunk is not None:
-        return trunk
-    ending = Ending(HangupCode.TRUNK_MISCONFIGURED, detail)
-    await moves.move(tx, world, call, Fact.ENDED, ending=ending)
-    return _too_late(detail)
+        return await call_trunks.trunk_of(tx, world, call)
+    except call_trunks.NoTrunk as error:
+        ending = Ending(HangupCode.TRUNK_MISCONFIGURED, error.detail)
+        await moves.move(tx, world, call, Fact.ENDED, ending=ending)
+        return _too_late(error.detail)
 
 
 def _too_late(why: str) -> Refusal:

@@ -22,6 +22,7 @@ from bolti_server.base.db import Tx
 from bolti_server.base.errors import Refusal
 from bolti_server.base.logging import get_logger
 from bolti_server.calls import (
+    built_in_tools,
     do_not_call,
     events,
     leases,
@@ -138,7 +139,7 @@ async def _apply(
         case "turn":
             return Moved(call, await _turn(tx, call, report.turn, saved.get(report.number)))
         case "tool_call":
-            return Moved(call, _tool_call(tx, call, report.tool_call))
+            return await _tool_call(tx, call, report.tool_call)
         case "ended":
             ending = _ending(call, report.ended)
             again = await _another_agent(tx, world, call, report.ended, ending, at)
@@ -195,13 +196,16 @@ def _is_tellable(call: LiveCall, report: TurnReport) -> bool:
     return _is_talking(call) and not call.is_over and 0 <= report.turn_index < MOST_TURNS
 
 
-def _tool_call(tx: Tx, call: LiveCall, report: ToolCallReport | None) -> Decision:
+async def _tool_call(tx: Tx, call: LiveCall, report: ToolCallReport | None) -> Moved:
     if call.is_over:
-        return _OLD
+        return Moved(call, _OLD)
     if report is None or not _is_talking(call):
-        return _BREAK
+        return Moved(call, _BREAK)
     events.emit_tool_call(tx, call.workspace_id, call.id, call.simulated, _tool_call_of(report))
-    return _APPLIED
+    if built_in_tools.is_handed_over(report) and call.handed_over_at is None:
+        changes = {"handed_over_at": call.now}
+        call = await queries.change_call(tx, call.workspace_id, call.id, changes)
+    return Moved(call, _APPLIED)
 
 
 def _ending(call: LiveCall, report: EndReport | None) -> Ending:

@@ -4,7 +4,8 @@ Rules (reliability.md "The dial", docs/decisions/0013): nothing is ever dialed h
 transaction, so that the lost agent is fenced; then the room is looked into, outside any transaction: who is still there
 gets a second agent under the same identity, at most one an epoch; who is gone has ended the call, at the instant since
 which we were blind. The new agent has RESCUE_SECONDS to be heard of. After MOST_RESCUES it is over: the room is closed.
-A room whose agent is heard of is left to its agent, whatever anybody hints.
+A room whose agent is heard of is left to its agent, whatever anybody hints. Two who were brought together by a warm transfer
+need no other agent: their room is closed when one of them has left (`sweeping`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ CAP_SLACK_SECONDS = 1.0
 _LOST_DETAIL = "The process of the agent was lost."
 _GIVEN_UP_DETAIL = f"The process of the agent was lost, and so were {MOST_RESCUES} that were to take the call over."
 _NO_MEDIA_DETAIL = "The process of the agent was lost, and LiveKit did not answer."
+_TALK_ON_DETAIL = "The process of the agent was lost after the transfer. The two may talk on."
 _DIALED: Final = (Status.DIALING, Status.RINGING)
 _RESCUABLE: Final = (*_DIALED, Status.IN_PROGRESS)
 
@@ -57,6 +59,8 @@ async def rescue(tx: Tx, world: World, call: LiveCall, *, since: datetime) -> Li
     assert can_be_rescued(call), f"{call.id} is {call.status} on a line of kind {call.line}"
     if call.last_command > 0 and await queries.is_end_wanted(tx, call.workspace_id, call.id):
         return await _end(tx, world, call, HangupCode.ENDED_BY_USER, _LOST_DETAIL, at=call.now)
+    if call.handed_over_at is not None:
+        return await _end(tx, world, call, HangupCode.TRANSFERRED, _TALK_ON_DETAIL, at=call.now)
     if call.rescue_count < MOST_RESCUES and world.media is not None:
         log.warning("agent_replaced", conversation_id=call.id, status=call.status, epoch=call.epoch)
         return await moves.hand_over(tx, call, since=since)
@@ -189,7 +193,8 @@ def _truth(call: LiveCall, look: RoomLook) -> Ending | None:
             )
         if not look.exists:
             return Ending(HangupCode.MEDIA_LOST, "The room is gone.")
-        return Ending(HangupCode.REMOTE_HANGUP)
+        is_theirs = call.handed_over_at is not None
+        return Ending(HangupCode.TRANSFERRED if is_theirs else HangupCode.REMOTE_HANGUP)
     if call.direction == "web":
         return None
     if call.direction == "inbound":

@@ -2,7 +2,7 @@
 
 Rules: closing a room hangs everybody in it up. An ended call's room is closed at once, and until it is known to be gone;
 an agent that reported the end closes it itself, so that its last word is heard out, and gets CLOSING_SECONDS for that;
-after a transfer the other two may talk on, and the room is closed when they have left. A room
+after a warm transfer the other two may talk on, and the room is closed when one of them has left. A room
 that no conversation knows is closed when it is OLD_SECONDS old (an inbound one is born before its conversation), and one
 whose call is over as soon as it is seen (a leg that outlived its room makes it anew). Only names that we give are ours.
 """
@@ -73,7 +73,7 @@ async def _close(
     is_transferred: bool,
 ) -> bool:
     try:
-        if is_transferred and (await media.look(room)).other_side is not None:
+        if is_transferred and (await media.look(room)).other_count >= 2:
             is_closed = False
         else:
             await media.close_room(room)

@@ -36,6 +36,7 @@ class ConversationRow(Table, tablename="conversations", db=ENGINE):
     rescue_count = Integer()
     rescue_due_at = Timestamptz(null=True)
     rescue_epoch = Integer(null=True)
+    handed_over_at = Timestamptz(null=True)
     blind_since = Timestamptz(null=True)
     dispatch_at = Timestamptz(null=True)
     unsent_detail = Text(null=True)

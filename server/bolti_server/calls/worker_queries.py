@@ -26,6 +26,7 @@ _COLUMNS = """
     dial_nonce, last_report, last_command, scheduled_call_id, created_at, queued_at, dialed_at,
     ringing_at, answered_at, ended_at, deadline_at, next_at, recording_status, trunk_id, room_name, sip_call_id,
     heartbeat_at, line_lost_at, rescue_count, rescue_due_at, rescue_epoch, blind_since, room_look_at, unsent_detail,
+    handed_over_at,
     bolti_now() as now"""
 _CALL = "select" + _COLUMNS + " from conversations"
 
@@ -83,11 +84,17 @@ class LiveCall:
     blind_since: datetime | None
     room_look_at: datetime | None
     unsent_detail: str | None
+    handed_over_at: datetime | None
     now: datetime
 
     @property
     def is_over(self) -> bool:
         return self.ended_at is not None
+
+    @property
+    def our_number(self) -> str | None:
+        """The agent's side; a browser's call has none."""
+        return self.to_number if self.direction == "inbound" else self.from_number
 
     @property
     def is_in_room(self) -> bool:

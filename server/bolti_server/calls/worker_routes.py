@@ -16,7 +16,16 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from bolti_server.base.errors import Refusal
-from bolti_server.calls import answering, claiming, commands, leases, recordings, spec, tool_calls
+from bolti_server.calls import (
+    answering,
+    claiming,
+    commands,
+    leases,
+    recordings,
+    spec,
+    tool_calls,
+    transfer_intent,
+)
 from bolti_server.calls.dial_intent import commit_intent
 from bolti_server.calls.following import follow
 from bolti_server.calls.long_polls import connection_of
@@ -29,6 +38,7 @@ from bolti_server.worker_api.messages import (
     InboundCall,
     Reports,
     ToolRequest,
+    TransferIntent,
 )
 from bolti_server.world import World
 
@@ -82,6 +92,16 @@ async def post_intent(
     intent = await _message(request, DialIntent)
     leases.check_same(epoch, intent.epoch)
     return json_response(await commit_intent(world, conversation_id, intent))
+
+
+@post("/internal/conversations/{conversation_id:str}/transfer-intent", status_code=200)
+async def post_transfer_intent(
+    request: Request[Any, Any, Any], world: NamedDependency[World], conversation_id: FromPath[str]
+) -> Response[bytes]:
+    epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
+    intent = await _message(request, TransferIntent)
+    leases.check_same(epoch, intent.epoch)
+    return json_response(await transfer_intent.permit(world, conversation_id, intent))
 
 
 @post(
@@ -144,6 +164,7 @@ ROUTES: list[HTTPRouteHandler] = [
     post_inbound,
     get_spec,
     post_intent,
+    post_transfer_intent,
     post_reports,
     post_tool_call,
     poll,

@@ -62,7 +62,7 @@ class ApiKeyKind(StrEnum):
 
 class BuiltInTool(StrEnum):
     """
-    A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets` and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus.
+    A tool that every agent can have. `cut_call`: the agent hangs up cleanly when it is done. `transfer_call`: it hands the call to one of its `transfer_targets`, cold or warm, and leaves. `schedule_callback`: it schedules a call to the same person by the same agent. `send_dtmf`: it presses keys, for menus.
     """
 
     cut_call = "cut_call"
@@ -745,11 +745,21 @@ class SilencePromptInput(Struct, kw_only=True):
     text: str | None = None
 
 
+class TransferMode(StrEnum):
+    """
+    `cold`: the agent's provider connects the two (SIP REFER), and the call ends when somebody has picked up. `warm`: the target is called into the call by the trunk of the call's own number; the agent introduces the two to each other, falls silent, and the call (its price, its cap and its recording) goes on until one of them hangs up.
+    """
+
+    cold = "cold"
+    warm = "warm"
+
+
 class TransferTarget(Struct, kw_only=True):
     """Where `transfer_call` may hand a call to."""
 
     name: str
     phone_number: str
+    mode: TransferMode
 
 
 class TransferTargetInput(Struct, kw_only=True):
@@ -757,6 +767,7 @@ class TransferTargetInput(Struct, kw_only=True):
 
     name: str
     phone_number: str
+    mode: TransferMode = TransferMode.cold
 
 
 class AgentLimits(Struct, kw_only=True):

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import attrs
+from livekit import rtc
 from livekit.agents import AgentSession
 
 from bolti_server.worker_api.messages import SipTrunk
@@ -41,6 +42,30 @@ class LineNotReady(Exception):
     """The line's own side can't be had: nobody was dialed, and another agent may have more luck."""
 
 
+@attrs.frozen
+class GuestDial:
+    """Whom to call into a call, and by what. `trunk` None: the line needs none."""
+
+    to_number: str
+    from_number: str  # what it sees
+    trunk: SipTrunk | None = None
+
+
+class Guest(Protocol):
+    """Who was brought into a call that goes on (`CallLine.bring_in`), and hears callee and agent as they hear it."""
+
+    @property
+    def has_left(self) -> bool: ...
+
+    async def wait_until_left(self) -> None:
+        """Returns when it has hung up; at once where it has."""
+        ...
+
+    def sound(self) -> AsyncIterator[rtc.AudioFrame]:
+        """What it says, for the recording; ends when it has left."""
+        ...
+
+
 class CallLine(Protocol):
     async def attach(self, session: AgentSession[Any]) -> dict[str, Any]:
         """Sets the session's audio in and out; returns keyword arguments for `session.start`."""
@@ -64,6 +89,11 @@ class CallLine(Protocol):
     async def transfer(self, to_number: str) -> None:
         """Hands the callee over to `to_number`, cold: returns when that has answered, and from then on nothing that the
         agent says is heard by anybody; hang up then. Raises TransferFailed."""
+        ...
+
+    async def bring_in(self, dial: GuestDial) -> Guest:
+        """Calls somebody into this call, for a warm transfer: returns when it has answered. From then on everybody hears
+        everybody; hanging up ends it for all. Raises TransferFailed."""
         ...
 
     async def hangup(self) -> None:

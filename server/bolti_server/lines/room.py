@@ -25,14 +25,17 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from bolti_server.base.logging import get_logger
 from bolti_server.lines import sip_outcomes
-from bolti_server.lines.line import DialFailed, LineNotReady, TransferFailed
+from bolti_server.lines.line import DialFailed, Guest, GuestDial, LineNotReady, TransferFailed
 from bolti_server.lines.room_departures import Departures
+from bolti_server.lines.room_dial import RoomDial
+from bolti_server.lines.room_guest import RoomGuest
 from bolti_server.lines.room_keys import press
 from bolti_server.lines.room_modes import identity_of, mode_of
 from bolti_server.lines.room_other_side import SIP, STANDARD, OtherSide
-from bolti_server.lines.room_servers import RoomServers, dial_request, simulated_metadata
+from bolti_server.lines.room_requests import callee_request
+from bolti_server.lines.room_servers import RoomServers
 from bolti_server.lines.room_sound import AnsweredInput, PlayedWords, has_packets, keep_awake
-from bolti_server.rooms.media import CALLEE_IDENTITY
+from bolti_server.rooms.media import TRANSFER_IDENTITY
 from bolti_server.worker_api.messages import CallSpec, SipTrunk
 
 RATE = 16_000  # more than any telephone carries
@@ -45,7 +48,6 @@ STATS_SECONDS = 3.0
 SUBSCRIBED_SECONDS = 10.0
 # What the agent said last is still on its way to the other side's ear when it has left this process.
 LAST_WORDS_SECONDS = 0.3
-APPEAR_SECONDS = 2.0  # a participant whose dial was not replied to may be on its way
 TAKEOVER_SECONDS = 1.0  # who is in a room is told when it is joined
 INBOUND_ANSWER_SECONDS = 10.0  # from subscribing to `active`
 
@@ -74,6 +76,8 @@ class RoomLine:
             kind=STANDARD if is_browser else SIP,
             identity=identity_of(spec, is_browser=is_browser),
         )
+        self._dialing = RoomDial(servers, self._other)
+        self._guest: RoomGuest | None = None
         self._departures = Departures(room, self._other, spec)
         self._room_io: RoomIO | None = None
         self._synchronizer: TranscriptSynchronizer | None = None
@@ -175,6 +179,20 @@ class RoomLine:
                 )
             self._departures.close()  # it goes now, and that is as it should be
 
+    async def bring_in(self, dial: GuestDial) -> Guest:
+        """A second leg into the same room. Raises TransferFailed."""
+        there = self._other.participant
+        if there is None or there.kind != SIP or self._guest is not None:
+            raise TransferFailed("unreachable", None, "Nobody can be called into this call.")
+        self._guest = guest = RoomGuest(self._room, self._servers, self._spec)
+        try:
+            await guest.dial(dial, call_seconds=self._departures.seconds_left)
+        except BaseException:
+            self._guest = None
+            await guest.dismiss()
+            raise
+        return guest
+
     async def hangup(self) -> None:
         """Closes the room, which ends the telephone leg; safe to repeat."""
         self._departures.close()
@@ -200,6 +218,9 @@ class RoomLine:
         """After the session is closed. Safe to repeat."""
         self._departures.close()
         self._other.close()
+        self._dialing.close()
+        if self._guest is not None:
+            self._guest.close()
         for task in self._tasks:
             task.cancel()
         if self._synchronizer is not None:
@@ -216,56 +237,19 @@ class RoomLine:
             raise DialFailed(
                 "trunk_misconfigured", None, "No trunk was named to dial by.", is_nothing_sent=True
             )
-        request = dial_request(
-            self._room.name,
-            spec,
-            trunk,
-            to_number=spec.line.to_number or "",
-            metadata=simulated_metadata(spec) if spec.line.is_simulated else "",
-        )
-        reply = self._spawn(self._servers.dial(request, lambda: self._other.has_rung))
-        active = self._spawn(
-            self._other.wait_until(self._is_active, request.ringing_timeout.seconds)
-        )
-        await asyncio.wait({reply, active}, return_when=asyncio.FIRST_COMPLETED)
-        if active.done() and active.result():
-            return  # before the reply, which now tells nothing new
-        active.cancel()
-        unknown = await reply
-        if unknown is not None:
-            log.warning("dial_not_understood", detail=unknown.detail, room=self._room.name)
-            await self._look(unknown.detail, request.ringing_timeout.seconds)
-
-    async def _look(self, detail: str, seconds: float) -> None:
-        """The dial may have rung somewhere or not: only who is in the room tells. It is never sent again."""
-        if not self._other.has_been_there:
-            await self._other.wait_until(lambda: self._other.has_been_there, APPEAR_SECONDS)
-        if not self._other.has_been_there and not await self._servers.is_in_room(
-            self._room.name, CALLEE_IDENTITY
-        ):
-            raise DialFailed(
-                "outcome_unknown", None, f"The dial was not replied to: {detail}"[:300]
-            )
-        await self._other.wait_until(lambda: self._is_active() or self._is_gone(), seconds)
-        if self._is_active():
-            return
-        if (departure := self._other.departure) is not None:
-            raise sip_outcomes.of_departure(departure, has_rung=self._other.has_rung)
-        if self._other.has_rung:
-            raise DialFailed("no_answer", None, "It rang, and nobody picked up.")
-        raise DialFailed("outcome_unknown", None, f"The dial was not replied to: {detail}"[:300])
+        await self._dialing.send(callee_request(self._room.name, spec, trunk))
 
     async def _answer(self) -> None:
         """A caller rings until somebody subscribes to him."""
         if not self._other.is_there:
             raise DialFailed("caller_cancelled")
-        self._subscribe()
+        self._other.subscribe()
         await self._other.wait_until(
-            lambda: self._is_active() or self._is_gone(), INBOUND_ANSWER_SECONDS
+            lambda: self._other.is_active or self._other.has_left, INBOUND_ANSWER_SECONDS
         )
-        if self._is_gone():
+        if self._other.has_left:
             raise DialFailed("caller_cancelled")
-        if not self._is_active():
+        if not self._other.is_active:
             raise DialFailed("media_lost", None, "The SIP service did not answer the call.")
 
     async def _wait_for_browser(self) -> None:
@@ -280,12 +264,17 @@ class RoomLine:
         spec = self._spec
         assert spec.takeover is not None
         is_telephone = spec.line.kind == "room"
+        if TRANSFER_IDENTITY in self._room.remote_participants:
+            # Whom the agent before was calling into the call: nobody is here to introduce them.
+            await self._servers.remove(self._room.name, TRANSFER_IDENTITY)
         await self._other.wait_until(lambda: self._other.is_there, TAKEOVER_SECONDS)
         if self._other.is_there and is_telephone:
-            self._subscribe()
+            self._other.subscribe()
             seconds = spec.ring_timeout_seconds
-            await self._other.wait_until(lambda: self._is_active() or self._is_gone(), seconds)
-        if self._other.is_there and (self._is_active() or not is_telephone):
+            await self._other.wait_until(
+                lambda: self._other.is_active or self._other.has_left, seconds
+            )
+        if self._other.is_there and (self._other.is_active or not is_telephone):
             return
         if spec.takeover.answered_ms_ago is not None:
             raise DialFailed("remote_hangup", None, "Gone when another agent came.")
@@ -338,27 +327,13 @@ class RoomLine:
         assert self._room_io is not None
         subscribed = self._room_io.subscribed_fut
         assert subscribed is not None
-        gone = self._spawn(self._other.wait_until(self._is_gone, SUBSCRIBED_SECONDS))
+        gone = self._spawn(self._other.wait_until(lambda: self._other.has_left, SUBSCRIBED_SECONDS))
         either: set[asyncio.Future[Any]] = {subscribed, gone}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if self._is_gone():
+        if self._other.has_left:
             raise DialFailed("caller_cancelled")
         if not subscribed.done():
             raise DialFailed("no_audio", None, "The browser does not listen.")
-
-    def _subscribe(self) -> None:
-        there = self._other.participant
-        if there is None:
-            return
-        for publication in there.track_publications.values():
-            publication.set_subscribed(True)
-        self._room.on("track_published", self._track_published)
-
-    def _track_published(
-        self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
-    ) -> None:
-        if self._other.is_it(participant):
-            publication.set_subscribed(True)
 
     def _status_changed(self, status: str) -> None:
         if status == "ringing" and self.mode in ("outbound", "takeover"):
@@ -375,12 +350,6 @@ class RoomLine:
         if self._other.is_it(event.participant) and not self._departures.is_over:
             for callback in self._on_dtmf:
                 callback(event.digit)
-
-    def _is_active(self) -> bool:
-        return self._other.status == "active"
-
-    def _is_gone(self) -> bool:
-        return self._other.has_been_there and not self._other.is_there
 
     def _spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)

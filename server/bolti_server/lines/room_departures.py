@@ -110,17 +110,19 @@ class Departures:
             self._wait_for_command()
         elif reason in _LOST and self._spec.line.kind == "room":
             self.left("media_lost")
-        elif self._is_at_cap():
+        elif self.seconds_left <= NEAR_CAP_SECONDS:
             self.left(self._spec.code_at_cap)
         else:
             self.left(
                 "remote_hangup"
             )  # a browser whose connection broke is no fault of ours either
 
-    def _is_at_cap(self) -> bool:
+    @property
+    def seconds_left(self) -> float:
+        """Until the cap, of a call that is answered."""
         assert self._answered_at is not None
         talked = time.monotonic() - self._answered_at
-        return talked >= self._spec.max_duration_seconds - NEAR_CAP_SECONDS
+        return max(0.0, self._spec.max_duration_seconds - talked)
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if self.is_over:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 
 from livekit import rtc
 
+from bolti_server.rooms.media import TRANSFER_IDENTITY
+
 STATUS = "sip.callStatus"
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 STANDARD = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
@@ -17,7 +19,7 @@ _RINGING = frozenset({"ringing", "active", "automation"})
 
 
 class OtherSide:
-    """`identity` None: the first of that kind."""
+    """`identity` None: the first of that kind that was not called into the call."""
 
     def __init__(
         self,
@@ -66,6 +68,23 @@ class OtherSide:
     def is_it(self, participant: rtc.Participant | None) -> bool:
         return participant is not None and self.is_there and participant.identity == self._identity
 
+    @property
+    def is_active(self) -> bool:
+        """Whether its telephone has answered, and has not hung up."""
+        return self.status == "active"
+
+    @property
+    def has_left(self) -> bool:
+        return self.has_been_there and not self.is_there
+
+    def subscribe(self) -> None:
+        """To what it publishes, now and later: a caller rings until somebody does."""
+        if self.participant is None:
+            return
+        for publication in self.participant.track_publications.values():
+            publication.set_subscribed(True)
+        self._room.on("track_published", self._track_published)
+
     async def wait_until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Whether it came to that in time."""
         try:
@@ -82,17 +101,26 @@ class OtherSide:
         self._room.off("participant_connected", self._arrived)
         self._room.off("participant_attributes_changed", self._attributes_changed)
         self._room.off("participant_disconnected", self._departed)
+        self._room.off("track_published", self._track_published)
 
     def _arrived(self, participant: rtc.RemoteParticipant) -> None:
         if self.is_there or participant.kind != self._kind:
             return
         if self._identity not in (None, participant.identity):
             return
+        if self._identity is None and participant.identity == TRANSFER_IDENTITY:
+            return
         self._identity = participant.identity
         self.participant = participant
         self.has_been_there = True
         self.departure = None
         self._note(self.status)
+
+    def _track_published(
+        self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if self.is_it(participant):
+            publication.set_subscribed(True)
 
     def _attributes_changed(self, changed: Mapping[str, str], participant: rtc.Participant) -> None:
         if self.is_it(participant) and STATUS in changed:

@@ -7,7 +7,6 @@ is not repeated either: `None` says that somebody has to look. Rooms and SIP may
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from typing import Self
@@ -21,19 +20,10 @@ from livekit.protocol.sip import SIPTransferStatus
 from bolti_server.base.logging import get_logger
 from bolti_server.lines import sip_outcomes
 from bolti_server.lines.line import DialFailed
-from bolti_server.rooms.media import CALLEE_IDENTITY, CODEC_RATE
-from bolti_server.worker_api.messages import CallSpec, SipTrunk
+from bolti_server.lines.room_requests import TRANSFER_RING_SECONDS
 
 REQUEST_SECONDS = 3.0
-MAX_RING_SECONDS = 75  # of a request to the SIP service; more is not served (livekit.md)
 REPLY_SECONDS = 5.0  # beyond the ringing time-out, until the reply counts as lost
-TRANSFER_RING_SECONDS = 25
-
-_TRANSPORTS = {
-    "udp": api.SIPTransport.SIP_TRANSPORT_UDP,
-    "tcp": api.SIPTransport.SIP_TRANSPORT_TCP,
-    "tls": api.SIPTransport.SIP_TRANSPORT_TLS,
-}
 
 log = get_logger("room")
 
@@ -130,6 +120,21 @@ class RoomServers:
             return False
         return True
 
+    async def remove(self, room: str, identity: str) -> None:
+        """That participant is hung up; safe to repeat. Never raises: the room's end hangs it up at the latest."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self._rooms.room.remove_participant(
+                    api.RoomParticipantIdentity(room=room, identity=identity)
+                )
+        except api.TwirpError as error:
+            if error.code != api.TwirpErrorCode.NOT_FOUND:
+                log.warning("participant_not_removed", room=room, detail=str(error))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning(
+                "participant_not_removed", room=room, detail=f"{type(error).__name__}: {error}"
+            )
+
     async def close_room(self, room: str) -> None:
         """Everybody in it is hung up; safe to repeat. Never raises: a room that stays is closed by the server later."""
         try:
@@ -140,52 +145,6 @@ class RoomServers:
                 log.warning("room_not_closed", room=room, detail=str(error))
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("room_not_closed", room=room, detail=f"{type(error).__name__}: {error}")
-
-
-def dial_request(
-    room: str,
-    spec: CallSpec,
-    trunk: SipTrunk | None,
-    *,
-    to_number: str,
-    metadata: str = "",
-) -> api.CreateSIPParticipantRequest:
-    """Rings for at most MAX_RING_SECONDS.
-
-    `max_call_duration` ends the call when every process of ours is dead. livekit-sip counts it from the request on, the
-    ringing included (client.go of 1.10), so the ringing's limit is added: else an answer after 30 s would lose 30 s.
-    """
-    ring_seconds = min(spec.ring_timeout_seconds, MAX_RING_SECONDS)
-    request = api.CreateSIPParticipantRequest(
-        room_name=room,
-        sip_call_to=to_number,
-        sip_number=spec.line.from_number or "",
-        participant_identity=CALLEE_IDENTITY,
-        participant_metadata=metadata,
-        wait_until_answered=True,
-        krisp_enabled=False,
-        ringing_timeout=Duration(seconds=ring_seconds),
-        max_call_duration=Duration(seconds=spec.max_duration_seconds + ring_seconds),
-    )
-    if trunk is not None:
-        request.trunk.CopyFrom(
-            api.SIPOutboundConfig(
-                hostname=trunk.host,
-                transport=_TRANSPORTS[trunk.transport],
-                auth_username=trunk.username or "",
-                auth_password=trunk.password or "",
-            )
-        )
-        for codec in trunk.codecs:
-            request.media.only_listed_codecs = True
-            request.media.codecs.add(name=codec, rate=CODEC_RATE)
-    return request
-
-
-def simulated_metadata(spec: CallSpec) -> str:
-    """For the phone network's stand-in: who picks up, and whether words travel in the sound."""
-    voice = "modem" if spec.stt.provider == "simulated" else "speech"
-    return json.dumps({"voice": voice, "scenario": spec.line.scenario, "script": spec.line.script})
 
 
 def _understood(

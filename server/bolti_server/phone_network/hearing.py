@@ -17,6 +17,7 @@ from bolti_server.simulated.sound import FRAME_BYTES, FRAME_MS, RATE, SILENCE
 
 # After this much of nothing it is silent: nobody sends any sound.
 _SILENT_AFTER_FRAMES = 10
+_WAITED_FOR_FRAMES = 10
 _KEPT_FRAMES = 500  # more than anybody leaves waiting
 
 
@@ -62,13 +63,20 @@ class Hearing:
     def take(self) -> list[bytes]:
         """What is heard in a beat of the callee's clock: usually one frame, none or several when the network hesitated."""
         heard: list[bytes] = []
-        while pieces := [each.frames.popleft() for each in self._sources.values() if each.frames]:
+        while self._is_due():
+            pieces = [each.frames.popleft() for each in self._sources.values() if each.frames]
             heard.append(pieces[0] if len(pieces) == 1 else _mixed(pieces))
         if heard:
             self._missed = 0
             return heard
         self._missed += 1
         return [SILENCE] if self._missed > _SILENT_AFTER_FRAMES else []
+
+    def _is_due(self) -> bool:
+        """Whether there is a frame of everybody, to be heard at once; who falls behind is waited for a little, or what two
+        send side by side would be heard one after the other."""
+        waiting = [len(each.frames) for each in self._sources.values()]
+        return any(waiting) and (min(waiting) > 0 or max(waiting) > _WAITED_FOR_FRAMES)
 
     async def stop(self) -> None:
         """Safe to repeat."""

@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast, get_args
@@ -30,6 +30,7 @@ from bolti_server.rooms.media import (
     CALLEE_IDENTITY,
     DEPARTURE_SECONDS,
     EMPTY_SECONDS,
+    TRANSFER_IDENTITY,
     CallStatus,
     ForgedCallback,
     InboundTrunk,
@@ -109,9 +110,11 @@ class LiveKitMedia:
             )
         if not found.rooms:
             return RoomLook(exists=False)
+        sides = [side for each in sorted(there, key=_joined) if (side := _side(each)) is not None]
         return RoomLook(
             exists=True,
-            other_side=_other_side(there),
+            other_side=_other_side(sides),
+            other_count=len(sides),
             agent_count=sum(each.kind == api.ParticipantInfo.Kind.AGENT for each in there),
         )
 
@@ -226,11 +229,11 @@ def _client(url: str, key: str, secret: str, seconds: float) -> api.LiveKitAPI:
     return api.LiveKitAPI(url, key, secret, timeout=timeout, failover=False)
 
 
-def _other_side(there: Iterable[api.ParticipantInfo]) -> OtherSide | None:
-    """The participant that is no agent: of several (a transfer), the one that we dialed, else the first that came."""
-    sides = [side for each in sorted(there, key=_joined) if (side := _side(each)) is not None]
+def _other_side(sides: Sequence[OtherSide]) -> OtherSide | None:
+    """Whose call it is: of several the one that we dialed, else the first that came; nobody whom a transfer brought in."""
     named = [side for side in sides if side.identity in (CALLEE_IDENTITY, BROWSER_IDENTITY)]
-    return next(iter([*named, *sides]), None)
+    others = [side for side in sides if side.identity != TRANSFER_IDENTITY]
+    return next(iter([*named, *others]), None)
 
 
 def _joined(participant: api.ParticipantInfo) -> int:

@@ -18,7 +18,7 @@ from livekit.agents import AgentSession
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from bolti_server.base.logging import get_logger
-from bolti_server.lines.line import DialFailed, TransferFailed
+from bolti_server.lines.line import DialFailed, Guest, GuestDial, TransferFailed
 from bolti_server.simulated.beat import Beat
 from bolti_server.simulated.callee_ear import END_OF_TURN_MS, Ear
 from bolti_server.simulated.callee_mouth import Mouth
@@ -30,7 +30,7 @@ from bolti_server.simulated.line_output import LineOutput
 from bolti_server.simulated.phone import PAUSE, PhoneDown, key_ms
 from bolti_server.simulated.sound import FRAME_MS, WORDS
 from bolti_server.simulated.spoken_words import SpokenWords, WordsBeside
-from bolti_server.simulated.transfers import transfer_to
+from bolti_server.simulated.transfers import ShortGuest, transfer_to
 from bolti_server.worker_api.messages import LineSpec, SipTrunk
 
 LineVoice = Literal["speech", "modem"]
@@ -132,16 +132,24 @@ class SimulatedLine:
 
     async def transfer(self, to_number: str) -> None:
         """Connects the callee with whoever is at a number of the simulated network. Raises TransferFailed."""
+        await self._ring(to_number)
+        for task in self._tasks:
+            if task.get_name() == CALLEE_TASK:
+                task.cancel()  # it talks with somebody else now
+        self._mouth.stop()
+
+    async def bring_in(self, dial: GuestDial) -> Guest:
+        """Somebody of the simulated network; the callee hears what the agent says to it. Raises TransferFailed."""
+        await self._ring(dial.to_number)
+        return ShortGuest()
+
+    async def _ring(self, to_number: str) -> None:
         outcome = transfer_to(to_number)
         if await self._is_over_within(outcome.ring_ms / 1000):
             raise TransferFailed("remote_hangup", None, "The callee hung up while it was waiting.")
         if outcome.failure is not None:
             raise attrs.evolve(outcome.failure)
         self.transferred_to = to_number
-        for task in self._tasks:
-            if task.get_name() == CALLEE_TASK:
-                task.cancel()  # it talks with somebody else now
-        self._mouth.stop()
 
     async def hangup(self) -> None:
         """Ends the call from the agent's side, also while it rings; safe to repeat."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import attrs
+from livekit import rtc
 
 from bolti_server.lines.line import TransferFailed
 from bolti_server.simulated.callees import callee_at
@@ -28,3 +31,18 @@ def transfer_to(number: str) -> Transfer:
         nobody = TransferFailed("no_answer", None, "It rang, and nobody picked up.")
         return Transfer(TRANSFER_RING_MS, nobody)
     return Transfer(ring_ms, None)
+
+
+class ShortGuest:
+    """A `lines.line.Guest` that has heard the introduction, and hangs up: on a simulated line two callees have nothing to
+    say to each other. In a room they talk (phone_network)."""
+
+    has_left = False
+
+    async def wait_until_left(self) -> None:
+        """At once."""
+
+    async def sound(self) -> AsyncIterator[rtc.AudioFrame]:
+        nothing: tuple[rtc.AudioFrame, ...] = ()
+        for frame in nothing:
+            yield frame

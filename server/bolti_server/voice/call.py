@@ -20,12 +20,13 @@ from bolti_server.models.unavailable import ModelUnavailable
 from bolti_server.voice.commands import Commands
 from bolti_server.voice.ending import End, Ending
 from bolti_server.voice.failures import Failures
+from bolti_server.voice.handover import Handover
 from bolti_server.voice.limits import end_at_cap, end_at_silence
 from bolti_server.voice.llm_chain import LlmChain
 from bolti_server.voice.models import Models
 from bolti_server.voice.recording import Recording
 from bolti_server.voice.server import CallServer
-from bolti_server.voice.session import CallAgent, build_session
+from bolti_server.voice.session import CallAgent, SilentAgent, build_session
 from bolti_server.voice.speaking import Speaker
 from bolti_server.voice.stt_chain import SttChain
 from bolti_server.voice.tasks import CallTasks
@@ -82,7 +83,10 @@ class _Call:
         self._recording: Recording | None = None
         self._voicemail: Voicemail | None = None
         self._usage: Usage | None = None
+        self._handover: Handover | None = None
+        self._silence: asyncio.Task[None] | None = None
         self._is_answered = False
+        self._is_line_open = False
         self._may_be_on_the_line = spec.takeover is not None or spec.direction == "inbound"
 
     async def run(self) -> None:
@@ -171,8 +175,21 @@ class _Call:
         self._voicemail = Voicemail(self._spec, session, speaker, self.ending, self._tasks.spawn)
         if self._spec.is_recording_enabled:
             self._recording = Recording(session, self._server.recording_file())
+        self._handover = Handover(
+            speaker,
+            self.ending,
+            self._recording,
+            self._tasks.spawn,
+            lambda: self._fall_silent(session, SilentAgent(voice, failures)),
+        )
         tools = tools_of(
-            self._spec.tools, self._server, self._turns, self.ending, self._line, speaker
+            self._spec.tools,
+            self._server,
+            self._turns,
+            self.ending,
+            self._line,
+            speaker,
+            self._handover,
         )
         self._session, self._speaker, self._failures = session, speaker, failures
         await session.start(
@@ -196,10 +213,22 @@ class _Call:
 
     def _keys_pressed(self, digits: str) -> None:
         self._turns.keys_pressed(digits)
-        self.ending.opted_out(self._spec.opt_out_key, digits)
+        if not self._is_handed_over:  # then they are for somebody else
+            self.ending.opted_out(self._spec.opt_out_key, digits)
+
+    def _fall_silent(self, session: AgentSession[Any], silent: SilentAgent) -> None:
+        if self._silence is not None:
+            self._silence.cancel()  # who hears nobody can't tell a silence
+        session.update_agent(silent)
+
+    @property
+    def _is_handed_over(self) -> bool:
+        return self._handover is not None and self._handover.is_done
 
     def _on_left(self, code: str) -> None:
-        if self._voicemail is None:
+        if self._handover is not None and self._handover.is_done:
+            self._handover.left(code)
+        elif self._voicemail is None:
             self.ending.decide(code)
         else:
             self._voicemail.left(code)
@@ -220,10 +249,10 @@ class _Call:
             await self._recording.start()
         self._speaker.greet()
         self._failures.answered()
-        self._commands.answered(self._speaker)
+        self._commands.answered(self._speaker, self._handover)
         self._tasks.spawn("end at cap", end_at_cap(self._spec, self.ending))
         self._voicemail.answered()
-        self._tasks.spawn(
+        self._silence = self._tasks.spawn(
             "end at silence",
             end_at_silence(self._session, self._spec, self.ending, self._speaker),
         )
@@ -261,17 +290,18 @@ class _Call:
 
     async def _let_go(self, end: End) -> bool:
         """Hangs up. An agent that is lost (or was replaced) leaves instead, so that another can go on with the callee.
-        True: somebody may still be on the line."""
+        True: somebody may still be on the line, for another agent."""
+        if end.is_line_kept:
+            await self._bounded("leave", self._leave(), HANGUP_SECONDS)
+            return False
         if end.code != "agent_lost" or end.is_goodbye_said:
             await self._bounded("hang up", self._line.hangup(), HANGUP_SECONDS)
             return False
-        left: list[bool] = []
+        await self._bounded("leave", self._leave(), HANGUP_SECONDS)
+        return self._may_be_on_the_line and self._is_line_open
 
-        async def leave() -> None:
-            left.append(await self._line.leave())
-
-        await self._bounded("leave", leave(), HANGUP_SECONDS)
-        return self._may_be_on_the_line and any(left)
+    async def _leave(self) -> None:
+        self._is_line_open = await self._line.leave()
 
     async def _bounded(self, what: str, work: Awaitable[None], seconds: float) -> None:
         """An end must not fail by its own cleaning up: what goes wrong here is logged, and the next step is taken."""

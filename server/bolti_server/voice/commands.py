@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, assert_never
 
 from bolti_server.voice.ending import Ending
+from bolti_server.voice.handover import Handover
 from bolti_server.voice.phrases import Phrases
 from bolti_server.voice.server import CallServer
 from bolti_server.worker_api.messages import Command
@@ -29,16 +30,18 @@ class Commands:
         self,
         server: CallServer,
         ending: Ending,
-        spawn: Callable[[str, Coroutine[Any, Any, None]], None],
+        spawn: Callable[[str, Coroutine[Any, Any, None]], object],
     ) -> None:
         self._server = server
         self._ending = ending
         self._spawn = spawn
         self._speaker: LastWords | None = None
+        self._handover: Handover | None = None
 
-    def answered(self, speaker: LastWords) -> None:
+    def answered(self, speaker: LastWords, handover: Handover | None = None) -> None:
         """From now on there is somebody to say goodbye to."""
         self._speaker = speaker
+        self._handover = handover
 
     async def follow(self) -> None:
         """Returns when the server says that this call is not ours any more, having ended it."""
@@ -56,6 +59,8 @@ class Commands:
                 self._end_after(
                     command.text, command.code or self._code_of_user(), LAST_WORDS_SECONDS
                 )
+            case "drain" if self._handover is not None and self._handover.is_done:
+                self._handover.stop()
             case "drain":
                 # Before the dial this gives the call back, and another worker takes it.
                 code = command.code or "agent_lost"

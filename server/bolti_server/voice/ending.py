@@ -20,6 +20,7 @@ class End:
     is_goodbye_said: bool = False  # the callee knows that it is over
     provider_code: str | None = None
     is_nothing_sent: bool = False  # the dial certainly reached nobody
+    is_line_kept: bool = False  # others talk on: nobody is hung up
     at: float = attrs.field(factory=time.monotonic)
 
 
@@ -43,6 +44,7 @@ class Ending:
         is_goodbye_said: bool = False,
         provider_code: str | None = None,
         is_nothing_sent: bool = False,
+        is_line_kept: bool = False,
     ) -> bool:
         """False: something else had ended the call before."""
         if self._end is not None:
@@ -55,6 +57,7 @@ class Ending:
             is_goodbye_said=is_goodbye_said,
             provider_code=provider_code,
             is_nothing_sent=is_nothing_sent,
+            is_line_kept=is_line_kept,
         )
         self._decided.set()
         self._on_decided()

@@ -50,7 +50,7 @@ class Failures:
         ending: Ending,
         speaker: Speaker,
         ear: SttChain,
-        spawn: Callable[[str, Coroutine[Any, Any, None]], None],
+        spawn: Callable[[str, Coroutine[Any, Any, None]], object],
     ) -> None:
         self._models = models
         self._ending = ending

@@ -31,7 +31,7 @@ class Mailbox:
         spec: CallSpec,
         ending: Ending,
         *,
-        on_found: Callable[[], None],
+        on_found: Callable[[], object],
         on_person: Callable[[], None] = lambda: None,
     ) -> None:
         self._spec = spec

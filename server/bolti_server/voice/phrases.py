@@ -16,6 +16,7 @@ class Phrases:
     farewell: str  # this worker stops: the call ends after this
     one_moment: str  # a tool takes long
     still_there: str  # nobody speaks
+    connected: str  # somebody has come into the call by a warm transfer
     cut_off: str  # the agent before was lost in the call: this one goes on
 
 
@@ -25,6 +26,7 @@ _ENGLISH = Phrases(
     farewell="I am sorry, I have to end this call now. Goodbye.",
     one_moment="One moment, please.",
     still_there="Are you still there?",
+    connected="You are connected now. Please go ahead.",
     cut_off="Sorry, I was cut off for a moment.",
 )
 _BY_LANGUAGE = {
@@ -35,6 +37,7 @@ _BY_LANGUAGE = {
         farewell="माफ़ कीजिए, मुझे अब यह कॉल समाप्त करनी है। नमस्ते।",
         one_moment="कृपया एक क्षण रुकिए।",
         still_there="क्या आप लाइन पर हैं?",
+        connected="अब आप जुड़ गए हैं। कृपया बात कीजिए।",
         cut_off="माफ़ कीजिए, मेरी आवाज़ एक क्षण के लिए कट गई थी।",
     ),
 }

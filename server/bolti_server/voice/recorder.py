@@ -10,10 +10,12 @@ What is different, and why:
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import av
 import numpy as np
+from livekit import rtc
 from livekit.agents.voice.recorder_io import RecorderIO
 from livekit.agents.voice.recorder_io.recorder_io import (
     MAX_RESAMPLER_LAG,
@@ -25,7 +27,9 @@ from livekit.agents.voice.recorder_io.recorder_io import (
 from bolti_server.base.logging import get_logger
 
 MAX_JITTER_SECONDS = 1.0
-_CALLEE = 0  # the recorder's channel
+_CALLEE, _AGENT, _GUEST = range(
+    3
+)  # tracks on the recorder's timeline; the guest is written into the agent's channel
 
 log = get_logger("recording")
 
@@ -33,16 +37,21 @@ log = get_logger("recording")
 class SteadyRecorder(RecorderIO):
     """Used as LiveKit's own."""
 
-    _next_at: float | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._next_at: dict[int, float] = {}  # of whoever is recorded as it arrives
+
+    def put_guest(self, frame: rtc.AudioFrame) -> None:
+        """It has just arrived, as the callee's does."""
+        self._put(_Captured(_GUEST, time.time() - frame.duration, frame))
 
     def _put(self, item: Any) -> None:
-        if isinstance(item, _Captured) and item.channel == _CALLEE:
-            if self._next_at is not None:
-                late = item.started_at - self._next_at
-                if abs(late) < MAX_JITTER_SECONDS:
-                    item.started_at = self._next_at
-            self._next_at = item.started_at + item.frame.duration
-            self._input_settled = self._next_at
+        if isinstance(item, _Captured) and item.channel != _AGENT:
+            expected = self._next_at.get(item.channel)
+            if expected is not None and abs(item.started_at - expected) < MAX_JITTER_SECONDS:
+                item.started_at = expected
+            self._next_at[item.channel] = item.started_at + item.frame.duration
+            self._input_settled = min(self._next_at.values())
         super()._put(item)
 
     def _encode_thread(self) -> None:
@@ -71,7 +80,7 @@ class SteadyRecorder(RecorderIO):
     def _encode(self, container: av.container.OutputContainer, stream: Any) -> None:
         """Until the queue says that no more comes; silence is whatever nothing was placed over."""
         assert self._t0 is not None
-        tracks = [_Track(sample_rate=self._sample_rate, t0=self._t0) for _ in range(2)]
+        tracks = [_Track(sample_rate=self._sample_rate, t0=self._t0) for _ in range(3)]
         cursor = 0
         while (item := self._q.get()) is not None:
             if isinstance(item, _Captured):
@@ -83,7 +92,8 @@ class SteadyRecorder(RecorderIO):
             end = self._settled_samples(tracks, item.until - self._t0)
             if end <= cursor:
                 continue
-            block = np.stack([track.take(cursor, end) for track in tracks])
+            callee, agent, guest = (track.take(cursor, end) for track in tracks)
+            block = np.stack([callee, np.clip(agent + guest, -1.0, 1.0)])
             cursor = end
             frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
             frame.sample_rate = self._sample_rate

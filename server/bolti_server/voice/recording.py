@@ -1,4 +1,4 @@
-"""The recording: stereo Ogg/Opus, left the callee, right the agent, from the answer on.
+"""The recording: stereo Ogg/Opus, left the callee, right the agent (and whoever it calls in), from the answer on.
 
 Why not `session.start(record=…)`: that begins before the dial, so the file would open with the ringing, and a turn's
 `start_ms` would not be its place in the recording; and it writes into a folder that is gone with the job, where a killed
@@ -12,6 +12,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import AgentSession
 
 from bolti_server.base.logging import get_logger
@@ -38,6 +39,11 @@ class Recording:
         """The callee has answered: what is heard from now on is recorded."""
         note_recording_start(self._file)
         await self._recorder.start(output_path=self._file)
+
+    def add_guest(self, frame: rtc.AudioFrame) -> None:
+        """What somebody has said, just now, who was called into the call: it is heard on the agent's channel."""
+        if self._recorder.recording:
+            self._recorder.put_guest(frame)
 
     async def close(self) -> bool:
         """Completes the file. True: there is a recording. Never raises: a call must not fail by its recording."""

@@ -13,6 +13,7 @@ from bolti_server.worker_api.messages import (
     SipTrunk,
     ToolAnswer,
     ToolCallReport,
+    TransferIntentAnswer,
     TurnReport,
 )
 
@@ -39,6 +40,11 @@ class CallServer(Protocol):
         self, tool_call_id: str, name: str, arguments: dict[str, Any], timeout_seconds: float
     ) -> ToolAnswer:
         """Runs a workspace's tool on the server. Where that fails the answer says so; it does not raise."""
+        ...
+
+    async def transfer_intent(self, tool_call_id: str) -> TransferIntentAnswer:
+        """Of a `transfer_call` that was answered with mode warm: by what its target may be called into the call. Raises
+        CallLost or ServerUnreachable: then nobody may be called."""
         ...
 
     def commands(self) -> AsyncIterator[Command]:

@@ -67,8 +67,46 @@ def build_session(spec: CallSpec, models: CallModels, ear: SttChain) -> AgentSes
     )
 
 
-class CallAgent(Agent):
-    """Instructions and tools of the spec. It thinks and speaks by chains of vendors; what they can't do becomes words."""
+class SpeakingAgent(Agent):
+    """It speaks by a chain of vendors; what they can't do becomes an end of the call."""
+
+    def __init__(self, voice: TtsChain, failures: Failures, **agent: Any) -> None:
+        super().__init__(**agent)
+        self._voice = voice
+        self._failures = failures
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[rtc.AudioFrame]:
+        """The sound of `text`. Raises when nobody can speak it (to its end), which the session must know."""
+        sound = self._voice.frames(text)
+        try:
+            async for frame in sound:
+                yield frame
+        except Exception as error:
+            self._failures.tts_failed(error)
+            raise
+        finally:
+            await sound.aclose()
+
+
+class SilentAgent(SpeakingAgent):
+    """It hears and answers nobody: others talk with each other. It can still be made to say something."""
+
+    def __init__(self, voice: TtsChain, failures: Failures) -> None:
+        super().__init__(
+            voice,
+            failures,
+            instructions="",
+            stt=None,
+            vad=None,
+            llm=None,
+            turn_handling={"turn_detection": "manual"},
+        )
+
+
+class CallAgent(SpeakingAgent):
+    """Instructions and tools of the spec. It thinks by a chain of vendors, too; what they can't do becomes words."""
 
     def __init__(
         self,
@@ -84,10 +122,10 @@ class CallAgent(Agent):
             history.add_message(
                 role="assistant" if turn.role == "agent" else "user", content=turn.text
             )
-        super().__init__(instructions=spec.instructions, tools=tools, chat_ctx=history)
+        super().__init__(
+            voice, failures, instructions=spec.instructions, tools=tools, chat_ctx=history
+        )
         self._mind = mind
-        self._voice = voice
-        self._failures = failures
         self._voicemail = voicemail
 
     async def llm_node(
@@ -106,17 +144,3 @@ class CallAgent(Agent):
                 yield f" {words}"
         finally:
             await answer.aclose()
-
-    async def tts_node(
-        self, text: AsyncIterable[str], model_settings: ModelSettings
-    ) -> AsyncIterable[rtc.AudioFrame]:
-        """The sound of `text`. Raises when nobody can speak it (to its end), which the session must know."""
-        sound = self._voice.frames(text)
-        try:
-            async for frame in sound:
-                yield frame
-        except Exception as error:
-            self._failures.tts_failed(error)
-            raise
-        finally:
-            await sound.aclose()

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 from livekit import rtc
-from livekit.agents import AgentSession
+from livekit.agents import NOT_GIVEN, AgentSession
 
 from bolti_server.models.unavailable import ModelUnavailable
 from bolti_server.voice.fallback import text_of
@@ -84,10 +84,15 @@ class Speaker:
 
     async def ask_whether_still_there(self, within_seconds: float) -> None:
         """In a silence. Returns when it is said, or broken off; never takes longer."""
-        said = self._session.say(self._spec.silence_prompt.text or self.phrases.still_there)
+        await self.say(self._spec.silence_prompt.text or self.phrases.still_there, within_seconds)
+
+    async def say(self, text: str, within_seconds: float, *, to_end: bool = False) -> None:
+        """After what is being said. Returns when it is said, or broken off (`to_end`: whatever the callee says, it is not);
+        never takes longer."""
+        may_be_interrupted = False if to_end else NOT_GIVEN
         try:
             async with asyncio.timeout(within_seconds):
-                await said
+                await self._session.say(text, allow_interruptions=may_be_interrupted)
         except TimeoutError:
             return
 
@@ -96,7 +101,7 @@ class Speaker:
         try:
             async with asyncio.timeout(within_seconds):
                 await self.stop()
-                await self._session.say(text, allow_interruptions=False)
+                await self.say(text, within_seconds, to_end=True)
         except TimeoutError:
             return
 

@@ -21,10 +21,11 @@ class CallTasks:
         self._ending = ending
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"{name} {self._conversation_id}")
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._done, name))
+        return task
 
     async def cancel(self) -> None:
         """Returns when all have ended, or after CANCEL_SECONDS."""

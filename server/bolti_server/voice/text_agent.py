@@ -48,7 +48,7 @@ class TextAgent:
     ) -> None:
         self._spec, self._line, self._turns = spec, line, turns
         self._model, self._mailbox, self._ending = model, mailbox, ending
-        self._tools = TextTools(spec, server, line, turns, model, ending)
+        self._tools = TextTools(spec, server, line, turns, model, ending, self._say_all)
         self._failures = 0
         self._may_be_interrupted = spec.turn.is_interruption_enabled
         self.phrases = phrases_in(spec.primary_language)
@@ -204,6 +204,9 @@ class TextAgent:
             return False  # it went on while the agent thought: what it says now is answered
         may_be_interrupted = self._may_be_interrupted and not is_last
         return await self._say(words, may_be_interrupted=may_be_interrupted, is_answer=True)
+
+    async def _say_all(self, words: str) -> None:
+        await self._say(words, may_be_interrupted=False)
 
     async def _say(
         self,

@@ -7,7 +7,7 @@ would have with sound: beside the agent's words, and with a word about it where 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
@@ -16,15 +16,13 @@ from bolti_server.simulated.text.line import TextLine
 from bolti_server.voice.ending import Ending
 from bolti_server.voice.patience import MORE_PATIENCE_SECONDS, PATIENCE_SECONDS
 from bolti_server.voice.phone_tools import (
-    GATE_SECONDS,
     NOTHING_PRESSED,
     keys_of,
     reason_of,
     refusal,
-    transferred_to,
-    why_not_transferred,
     words_of,
 )
+from bolti_server.voice.phrases import phrases_in
 from bolti_server.voice.server import CallServer
 from bolti_server.voice.text_models import TextModel, ToolCall
 from bolti_server.voice.text_turns import TextTurns
@@ -32,6 +30,12 @@ from bolti_server.voice.tools import (
     answered,
     not_waited_for,
     text_for_model,
+)
+from bolti_server.voice.transfer_tool import (
+    GATE_SECONDS,
+    introduction_of,
+    transferred_to,
+    why_not_transferred,
 )
 from bolti_server.worker_api.messages import CallSpec, ToolAnswer, ToolCallReport
 
@@ -59,7 +63,9 @@ class TextTools:
         turns: TextTurns,
         model: TextModel,
         ending: Ending,
+        say_to_end: Callable[[str], Awaitable[object]],
     ) -> None:
+        self._phrases, self._say_to_end = phrases_in(spec.primary_language), say_to_end
         self._timeouts = {tool.name: tool.timeout_ms / 1000 for tool in spec.tools}
         self._server, self._line, self._turns = server, line, turns
         self._model, self._ending = model, ending
@@ -153,11 +159,14 @@ class TextTools:
         gate = await self._server.call_tool(call.id, call.name, call.arguments, GATE_SECONDS)
         if gate.is_error or not isinstance(gate.result, dict):
             return words_of(gate.result)
+        number, is_warm = str(gate.result["to_number"]), gate.result.get("mode") == "warm"
         try:
-            await self._line.transfer(str(gate.result["to_number"]))
+            await (self._line.bring_in if is_warm else self._line.transfer)(number)
         except TransferFailed as failure:
             return why_not_transferred(failure)
         ms = self._ms_since(began_ms)
+        if is_warm:
+            await self._say_to_end(introduction_of(call.arguments, self._phrases))
         done = ToolAnswer(gate.result, is_error=False, duration_ms=ms)
         self._turns.tool_called(answered(call.name, call.arguments, done))
         self._ending.decide("transferred", transferred_to(call.arguments))

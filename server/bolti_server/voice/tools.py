@@ -16,8 +16,9 @@ from typing import Any
 from livekit.agents import RunContext, ToolError, function_tool, llm
 
 from bolti_server.lines.line import CallLine
-from bolti_server.voice import phone_tools
+from bolti_server.voice import phone_tools, transfer_tool
 from bolti_server.voice.ending import Ending
+from bolti_server.voice.handover import Handover
 from bolti_server.voice.patience import with_words
 from bolti_server.voice.phone_tools import Arguments, schema_of
 from bolti_server.voice.server import CallServer
@@ -35,6 +36,7 @@ def tools_of(
     ending: Ending,
     line: CallLine,
     speaker: Speaker,
+    handover: Handover,
 ) -> list[llm.Tool | llm.Toolset]:
     """A built-in tool that this version does not know is left out: the model can't call what it does not see."""
     tools: list[llm.Tool | llm.Toolset] = []
@@ -46,7 +48,9 @@ def tools_of(
         elif spec.name == "send_dtmf":
             tools.append(phone_tools.send_dtmf(spec, turns, line))
         elif spec.name == "transfer_call":
-            tools.append(phone_tools.transfer_call(spec, server, turns, ending, line, speaker))
+            tools.append(
+                transfer_tool.transfer_call(spec, server, turns, ending, line, speaker, handover)
+            )
     return tools
 
 

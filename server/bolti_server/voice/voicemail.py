@@ -41,7 +41,7 @@ class Voicemail:
         session: AgentSession[Any],
         speaker: Speaker,
         ending: Ending,
-        spawn: Callable[[str, Coroutine[Any, Any, None]], None],
+        spawn: Callable[[str, Coroutine[Any, Any, None]], object],
     ) -> None:
         self._session = session
         self._speaker = speaker

@@ -40,6 +40,8 @@ from bolti_server.worker_api.messages import (
     ToolAnswer,
     ToolCallReport,
     ToolRequest,
+    TransferIntent,
+    TransferIntentAnswer,
     TurnReport,
 )
 from bolti_server.worker_api.report_log import ReportLog, SpooledCall
@@ -162,6 +164,18 @@ class CallClient:
             )
         )
         return answer.trunk
+
+    async def transfer_intent(self, tool_call_id: str) -> TransferIntentAnswer:
+        """By what the target of a warm transfer may be called into the call. Raises CallLost, or ServerUnreachable."""
+        intent = TransferIntent(epoch=self._call.epoch, tool_call_id=tool_call_id)
+        return await insist(
+            lambda: self._connection.post(
+                f"{self._path}/transfer-intent",
+                intent,
+                TransferIntentAnswer,
+                token=self._call.token,
+            )
+        )
 
     def report(
         self,

@@ -204,6 +204,19 @@ class DialIntentAnswer(_Message, frozen=True):
     trunk: SipTrunk | None = None  # of a call in a room that is dialed
 
 
+# POST /internal/conversations/{id}/transfer-intent -> TransferIntentAnswer, or 409
+class TransferIntent(_Message, frozen=True):
+    epoch: int
+    tool_call_id: str  # of the transfer_call that the server has answered with mode warm
+
+
+class TransferIntentAnswer(_Message, frozen=True):
+    """By what the target of a warm transfer is called into the call."""
+
+    trunk: SipTrunk | None  # None: the line needs none
+    from_number: str  # the call's own number, which the target sees
+
+
 # The metadata of an agent's job in a room: what the server's dispatch (conversation_id, epoch, token) or the SIP service's
 # dispatch rule (trunk_id) hands to whichever worker gets it.
 class JobMetadata(_Message, frozen=True):

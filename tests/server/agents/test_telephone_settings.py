@@ -34,7 +34,10 @@ async def test_the_settings_are_kept_when_something_else_is_changed(
         "voicemail": {"behaviour": "leave_message", "message": "Call back, {{ name }}."},
         "is_answering_machine_detection_enabled": False,
         "silence_prompt": {"times": 1, "text": "Hello, {{ title }}?"},
-        "transfer_targets": [{"name": "billing", "phone_number": "+12025550105"}],
+        "transfer_targets": [
+            {"name": "billing", "phone_number": "+12025550105", "mode": "cold"},
+            {"name": "a doctor", "phone_number": "+12025550104", "mode": "warm"},
+        ],
         "built_in_tools": ["transfer_call", "schedule_callback", "send_dtmf"],
     }
     agent = await made(client, **settings)
@@ -42,6 +45,12 @@ async def test_the_settings_are_kept_when_something_else_is_changed(
     assert set(agent["required_variables"]) == {"name", "title"}
     answer = await client.patch(f"{AGENTS}/{agent['id']}", json={"goal": "Be kind."})
     assert {name: answer.json()[name] for name in settings} == settings
+
+
+async def test_a_transfer_is_cold_where_nothing_is_said(client: httpx2.AsyncClient) -> None:
+    target = {"name": "billing", "phone_number": "+12025550105"}
+    agent = await made(client, transfer_targets=[target])
+    assert agent["transfer_targets"] == [{**target, "mode": "cold"}]
 
 
 @pytest.mark.parametrize(

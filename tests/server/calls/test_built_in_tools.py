@@ -21,7 +21,9 @@ TARGETS = [
     {"name": "billing", "phone_number": "+12025550105"},
     {"name": "a friend", "phone_number": "+919876543210"},
     {"name": "the caller", "phone_number": "+12025550100"},
+    {"name": "a doctor", "phone_number": "+12025550104", "mode": "warm"},
 ]
+COLD = {"to_number": "+12025550105", "mode": "cold"}
 
 
 async def talking(desk: Desk, worker: ScriptedWorker, to_number: str = "+12025550100") -> Leased:
@@ -57,10 +59,20 @@ async def test_an_agent_has_the_tools_that_it_can_use(desk: Desk, worker: Script
     tools = {tool["name"]: tool for tool in (await call.spec()).json()["tools"]}
     assert list(tools) == ["cut_call", "schedule_callback", "transfer_call", "send_dtmf"]
     target = tools["transfer_call"]["parameters"]["properties"]["target"]
-    assert target["enum"] == ["billing", "a friend", "the caller"]
+    assert target["enum"] == ["billing", "a friend", "the caller", "a doctor"]
     assert "+1202" not in str(tools), "a model sees no numbers"
+    introduction = tools["transfer_call"]["parameters"]["properties"]["introduction"]
+    assert "a doctor" in introduction["description"], "for whom there is one to make"
 
     await call.ended("agent_hangup")
+    await desk.change_agent(transfer_targets=TARGETS[:1])
+    await desk.placed(variable_values={"name": "Ravi"})
+    cold = await worker.claim()
+    (tool,) = [
+        tool for tool in (await cold.spec()).json()["tools"] if tool["name"] == "transfer_call"
+    ]
+    assert "introduction" not in tool["parameters"]["properties"]
+    await cold.ended("cancelled_by_user")
     await desk.change_agent(transfer_targets=[])
     await desk.placed(variable_values={"name": "Ravi"})
     spec = (await (await worker.claim()).spec()).json()
@@ -140,7 +152,7 @@ async def test_a_transfer_goes_to_the_agents_targets_through_the_same_gate(
     desk: Desk, worker: ScriptedWorker
 ) -> None:
     call = await talking(desk, worker)
-    assert await result_of(call, "transfer_call", target="billing") == {"to_number": "+12025550105"}
+    assert await result_of(call, "transfer_call", target="billing") == COLD
     for number, (target, words) in enumerate(
         {
             "+12025550105": "no such target",
@@ -163,7 +175,7 @@ async def test_a_call_is_transferred_though_its_number_was_moved_meanwhile(
     call = await talking(desk, worker)
     path = f"{desk.agent_path}/phone-numbers/{desk.agent_phone_number_id}"
     assert (await desk.client.delete(path)).status_code == 204
-    assert await result_of(call, "transfer_call", target="billing") == {"to_number": "+12025550105"}
+    assert await result_of(call, "transfer_call", target="billing") == COLD
 
 
 async def test_an_agent_without_a_tool_can_not_use_it(desk: Desk, worker: ScriptedWorker) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, cast
 
 import attrs
 import pytest
 from tests.server.support.rooms import TRUNK, FakeParticipant, FakeRoom, FakeServers, room_spec
 
-from bolti_server.lines.line import DialFailed, LineNotReady, TransferFailed
+from bolti_server.lines.line import DialFailed, Guest, GuestDial, LineNotReady, TransferFailed
 from bolti_server.lines.room import RoomLine
 from bolti_server.lines.room_modes import mode_of
-from bolti_server.lines.room_servers import UnknownOutcome, dial_request, simulated_metadata
+from bolti_server.lines.room_requests import callee_request
+from bolti_server.lines.room_servers import UnknownOutcome
+from bolti_server.rooms.media import TRANSFER_IDENTITY
 from bolti_server.worker_api.messages import CallSpec, SipTrunk, Takeover
 
 LOST_REPLY = UnknownOutcome("deadline_exceeded: request timed out")
@@ -190,7 +193,7 @@ async def test_the_request_names_trunk_limits_and_numbers() -> None:
     trunk = SipTrunk(
         host="sip.example.com", transport="tcp", username="u", password="p", codecs=["PCMU"]
     )
-    request = dial_request("conv_1", spec, trunk, to_number="+14155550123")
+    request = callee_request("conv_1", spec, trunk)
 
     assert request.wait_until_answered
     assert (request.sip_call_to, request.sip_number) == ("+14155550123", "+14155550100")
@@ -203,7 +206,7 @@ async def test_the_request_names_trunk_limits_and_numbers() -> None:
 
 
 async def test_nobody_is_rung_for_longer_than_the_sip_service_can() -> None:
-    request = dial_request("r", room_spec(ring_timeout_seconds=120), TRUNK, to_number="+1")
+    request = callee_request("r", room_spec(ring_timeout_seconds=120), TRUNK)
 
     assert request.ringing_timeout.seconds == 75
 
@@ -213,10 +216,8 @@ async def test_only_a_simulated_callee_is_told_its_scenario() -> None:
     await dialed(at, None)
 
     request = at.servers.dials[0]
-    assert request.participant_metadata == simulated_metadata(
-        room_spec(is_simulated=True, scenario="busy")
-    )
-    assert '"modem"' in request.participant_metadata
+    told = {"voice": "modem", "scenario": "busy", "script": None}
+    assert json.loads(request.participant_metadata) == told
     await at.line.aclose()
 
 
@@ -372,6 +373,111 @@ async def test_who_hangs_up_during_a_transfer_is_told_after_it() -> None:
 
     assert failed.value.code == "remote_hangup"
     assert at.events == ["remote_hangup"]
+
+
+# ---- calling somebody in, for a warm transfer ----
+
+BILLING = GuestDial(to_number="+14155550177", from_number="+14155550100", trunk=TRUNK)
+
+
+async def calling_in(at: Stage) -> asyncio.Task[Guest]:
+    at.servers.next_dial()
+    task = asyncio.create_task(at.line.bring_in(BILLING))
+    await asyncio.wait_for(at.servers.was_dialed.wait(), 5)
+    at.room.joins("dialing", identity=TRANSFER_IDENTITY)
+    return task
+
+
+async def test_a_guest_is_dialed_into_the_room_beside_the_callee() -> None:
+    at = await talking(max_duration_seconds=60)
+    task = await calling_in(at)
+    (request,) = at.servers.dials
+    assert (request.room_name, request.participant_identity) == ("conv_1", TRANSFER_IDENTITY)
+    assert (request.sip_call_to, request.sip_number) == ("+14155550177", "+14155550100")
+    assert (request.trunk.hostname, request.ringing_timeout.seconds) == (TRUNK.host, 25)
+    # Of the 60 s 4 were talked by the agent before; livekit-sip counts the ringing too.
+    assert request.max_call_duration.seconds == 56 + 25
+
+    at.room.becomes("active", TRANSFER_IDENTITY)
+    guest = await asyncio.wait_for(task, 5)
+
+    assert not guest.has_left
+    there = at.room.remote_participants[TRANSFER_IDENTITY]
+    assert [each.is_subscribed for each in there.track_publications.values()] == [True]
+    at.room.leaves("CLIENT_INITIATED", TRANSFER_IDENTITY)
+    await asyncio.wait_for(guest.wait_until_left(), 5)
+    assert at.events == [], "the callee is still there"
+
+
+async def test_a_guest_who_does_not_take_the_call_leaves_it_as_it_was() -> None:
+    at = await talking()
+    task = await calling_in(at)
+    at.servers.reply(DialFailed("busy", 486))
+
+    with pytest.raises(TransferFailed) as failed:
+        await asyncio.wait_for(task, 5)
+
+    assert (failed.value.code, failed.value.sip_status) == ("busy", 486)
+    assert at.events == []
+    assert at.servers.closed == []
+
+
+async def test_a_guest_whose_dial_is_not_understood_is_not_left_ringing() -> None:
+    at = await talking()
+    at.servers.next_dial()
+    task = asyncio.create_task(at.line.bring_in(BILLING))
+    await asyncio.wait_for(at.servers.was_dialed.wait(), 5)
+    at.servers.reply(LOST_REPLY)
+
+    with pytest.raises(TransferFailed) as failed:
+        await asyncio.wait_for(task, 5)
+
+    assert failed.value.code == "outcome_unknown"
+    assert at.servers.removed == [TRANSFER_IDENTITY]
+
+
+async def test_after_one_who_did_not_take_it_another_can_be_called_in() -> None:
+    at = await talking()
+    task = await calling_in(at)
+    at.servers.reply(DialFailed("busy", 486))
+    with pytest.raises(TransferFailed):
+        await asyncio.wait_for(task, 5)
+    at.room.leaves("USER_REJECTED", TRANSFER_IDENTITY)
+
+    task = await calling_in(at)
+    at.room.becomes("active", TRANSFER_IDENTITY)
+
+    assert not (await asyncio.wait_for(task, 5)).has_left
+
+
+async def test_nobody_is_called_into_a_browser_s_call() -> None:
+    room = FakeRoom()
+    room.browser_joins()
+    at = stage(room_spec("browser", takeover=IN_MIDCALL), room)
+    await within(at.connect(None))
+
+    with pytest.raises(TransferFailed):
+        await at.line.bring_in(BILLING)
+
+    assert at.servers.dials == []
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+async def test_who_was_being_called_in_is_not_taken_for_the_callee_and_is_let_go(
+    direction: str,
+) -> None:
+    room = FakeRoom()
+    room.joins("active", identity=TRANSFER_IDENTITY)  # its agent was lost
+    caller = room.joins("active", identity="callee" if direction == "outbound" else "sip_+1415")
+    at = stage(room_spec(direction=direction, takeover=IN_MIDCALL), room)
+
+    await within(at.connect(None))
+
+    assert at.servers.removed == [TRANSFER_IDENTITY]
+    room.emit("sip_dtmf_received", _key("4", caller))
+    room.emit("sip_dtmf_received", _key("5", room.remote_participants[TRANSFER_IDENTITY]))
+    room.leaves("CLIENT_INITIATED", TRANSFER_IDENTITY)
+    assert at.events == ["key 4"]
 
 
 async def test_hanging_up_closes_the_room_and_leaving_does_not() -> None:

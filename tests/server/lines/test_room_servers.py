@@ -14,7 +14,8 @@ from tests.server.lines.test_sip_outcomes import EXPECTED
 from tests.server.support.rooms import TRUNK, room_spec
 
 from bolti_server.lines.line import DialFailed
-from bolti_server.lines.room_servers import RoomServers, UnknownOutcome, dial_request
+from bolti_server.lines.room_requests import callee_request
+from bolti_server.lines.room_servers import RoomServers, UnknownOutcome
 
 RECORDED: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "exchanges.json").read_text(encoding="utf-8")
@@ -56,7 +57,7 @@ async def service() -> AsyncIterator[tuple[SipService, RoomServers]]:
 
 def dialing(ring_seconds: int = 1) -> api.CreateSIPParticipantRequest:
     spec = room_spec(ring_timeout_seconds=ring_seconds)
-    return dial_request("conv_1", spec, TRUNK, to_number="+14155550123")
+    return callee_request("conv_1", spec, TRUNK)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,11 @@ async def test_of_several_the_callee_is_meant_and_a_browser_is_one_too(
     assert look.other_side is not None
     assert look.other_side.identity == CALLEE_IDENTITY
     assert look.other_side.call_status == "unknown", "it says nothing"
+    assert look.other_count == 2
+    inside(livekit, participant("transfer", KINDS.SIP))
+    assert (await media.look("r")).other_side is None, (
+        "whom a transfer brought in is not the callee"
+    )
     inside(livekit, participant(BROWSER_IDENTITY, KINDS.STANDARD))
     browser = (await media.look("r")).other_side
     assert browser is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.server.conftest import MoveTime
@@ -285,6 +286,44 @@ async def test_a_call_that_was_given_up_awaits_what_its_agents_recorded(
         await beat(world, agent)
     row = await row_of(world, agent.conversation_id)
     assert (row["hangup_code"], row["recording_status"]) == ("agent_lost", "pending")
+
+
+def handed_over(mode: str = "warm", *, is_error: bool = False) -> dict[str, Any]:
+    """The report of a transfer."""
+    result = {"to_number": "+12025550104", "mode": mode}
+    return {"name": "transfer_call", "arguments": {}, "result": result, "is_error": is_error}
+
+
+async def test_two_who_were_introduced_need_no_other_agent_and_talk_on(
+    rooms: Rooms, world: World, move_time: MoveTime
+) -> None:
+    agent = await rooms.at("in_progress")
+    await agent.report("tool_call", tool_call=handed_over())
+    rooms.media.join(agent.conversation_id, count=2)
+    await killed(world, agent, move_time)
+
+    assert len(rooms.media.sent) == 1, "nobody is sent to disturb them"
+    record = await rooms.desk.conversation(agent.conversation_id)
+    assert (record["status"], record["hangup"]["code"]) == ("completed", "transferred")
+    await move_time(3.1)
+    assert await sweeping.close_ended(world) == 0
+    rooms.media.join(agent.conversation_id, count=1)
+    await move_time(5.1)
+    assert await sweeping.close_ended(world) == 1
+    assert rooms.media.closed == [agent.conversation_id]
+
+
+@pytest.mark.parametrize(
+    "report", [handed_over("cold"), handed_over(is_error=True)], ids=["cold", "refused"]
+)
+async def test_an_agent_that_handed_nobody_over_is_replaced(
+    rooms: Rooms, world: World, move_time: MoveTime, report: dict[str, Any]
+) -> None:
+    agent = await rooms.at("in_progress")
+    await agent.report("tool_call", tool_call=report)
+    await killed(world, agent, move_time)
+
+    assert len(rooms.media.sent) == 2
 
 
 async def test_a_simulated_line_in_the_worker_is_gone_with_it(

@@ -71,12 +71,13 @@ async def test_two_people_who_were_put_through_talk_on_and_their_room_is_closed_
 ) -> None:
     agent = await rooms.at("in_progress")
     await agent.ended("transferred")
+    rooms.media.join(agent.conversation_id, count=2)
     await move_time(3.1)
     assert await sweeping.close_ended(world) == 0
     await move_time(5.1)
     assert await sweeping.close_ended(world) == 0
     assert not rooms.media.closed
-    rooms.media.leave(agent.conversation_id)
+    rooms.media.join(agent.conversation_id, count=1)
     await move_time(5.1)
     assert await sweeping.close_ended(world) == 1
 

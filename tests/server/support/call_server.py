@@ -16,6 +16,7 @@ from bolti_server.worker_api.messages import (
     SipTrunk,
     ToolAnswer,
     ToolCallReport,
+    TransferIntentAnswer,
     TurnReport,
 )
 
@@ -72,6 +73,12 @@ class RecordingServer:
         self.tool_calls.append((tool_call_id, name, arguments, timeout_seconds))
         assert self._tool is not None, f"no tool was expected, but {name} was called"
         return self._tool(name, arguments)
+
+    async def transfer_intent(self, tool_call_id: str) -> TransferIntentAnswer:
+        assert tool_call_id == self.tool_calls[-1][0]
+        if self.refuses_dial:
+            raise CallLost("another epoch owns it")
+        return TransferIntentAnswer(trunk=self.trunk, from_number="+12025550190")
 
     async def commands(self) -> AsyncIterator[Command]:
         while (command := await self._commands.get()) is not None:

@@ -47,7 +47,7 @@ def rules(*each: LlmRule, default_reply: str | None = "I see.") -> LlmSpec:
 
 
 def with_script(spec: CallSpec, *steps: str) -> CallSpec:
-    """The callee of `spec` answers and does that."""
+    """The callee of `spec` answers and does that (each step in YAML)."""
     script = "name: x\ncallee:\n" + "".join(f"  - {step}\n" for step in ("answer", *steps))
     script += "expect: [{ends_with: busy}]\n"
     return msgspec.structs.replace(spec, line=msgspec.structs.replace(spec.line, script=script))

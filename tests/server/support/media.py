@@ -84,12 +84,17 @@ class FakeMedia:
     # ---- what a test does ----
 
     def join(
-        self, room: str, status: CallStatus = "active", *, identity: str = CALLEE_IDENTITY
+        self,
+        room: str,
+        status: CallStatus = "active",
+        *,
+        identity: str = CALLEE_IDENTITY,
+        count: int = 1,
     ) -> None:
-        """The other side is in the room (from now on with that status)."""
+        """The other side is in the room (from now on with that status); `count`: with whom a transfer brought in."""
         kind: Literal["sip", "browser"] = "browser" if identity == BROWSER_IDENTITY else "sip"
         side = OtherSide(identity, kind, status, "SCL_1" if kind == "sip" else None, {})
-        self.rooms[room] = RoomLook(exists=True, other_side=side)
+        self.rooms[room] = RoomLook(exists=True, other_side=side, other_count=count)
         self.created_at.setdefault(room, datetime.now(UTC))
 
     def leave(self, room: str) -> None:

@@ -103,6 +103,7 @@ class FakeServers(RoomServers):
         self.dials: list[api.CreateSIPParticipantRequest] = []
         self.transfers: list[tuple[str, str, str]] = []
         self.closed: list[str] = []
+        self.removed: list[str] = []
         self.known_in_room = False
         self.transfer_reply: UnknownOutcome | DialFailed | None = None
         self.on_transfer: Any = None
@@ -110,6 +111,11 @@ class FakeServers(RoomServers):
             asyncio.get_running_loop().create_future()
         )
         self.was_dialed = asyncio.Event()
+
+    def next_dial(self) -> None:
+        """What was replied was of the dial before."""
+        self._reply = asyncio.get_running_loop().create_future()
+        self.was_dialed.clear()
 
     def reply(self, reply: UnknownOutcome | DialFailed | None) -> None:
         self._reply.set_result(reply)
@@ -132,6 +138,9 @@ class FakeServers(RoomServers):
 
     async def is_in_room(self, room: str, identity: str) -> bool:
         return self.known_in_room
+
+    async def remove(self, room: str, identity: str) -> None:
+        self.removed.append(identity)
 
     async def close_room(self, room: str) -> None:
         self.closed.append(room)

@@ -47,6 +47,11 @@ class Leased:
     async def intent(self, nonce: str = "nonce") -> httpx2.Response:
         return await self._post("dial-intent", {"epoch": self.epoch, "nonce": nonce})
 
+    async def transfer_intent(self, tool_call_id: str) -> httpx2.Response:
+        return await self._post(
+            "transfer-intent", {"epoch": self.epoch, "tool_call_id": tool_call_id}
+        )
+
     async def send(self, reports: Sequence[dict[str, Any]]) -> httpx2.Response:
         """Reports as they are, numbered by the test."""
         return await self._post("reports", {"epoch": self.epoch, "reports": list(reports)})

@@ -97,12 +97,14 @@ def mailbox(behaviour: str, *steps: str, **changes: Any) -> Situation:
     return Situation(with_script(spec, *steps) if steps else spec)
 
 
-def transfer(digits: str, result: Any = None, *, is_error: bool = False) -> Situation:
+def transfer(
+    digits: str, result: Any = None, *, is_error: bool = False, **arguments: str
+) -> Situation:
     llm = rules(
         LlmRule(
             hear="appointment",
             say="Nobody is there.",
-            tool=RuleTool(name="transfer_call", arguments={"target": "billing"}),
+            tool=RuleTool(name="transfer_call", arguments={"target": "billing", **arguments}),
         ),
         LlmRule(hear=".", say="Goodbye.", tool=HANG_UP),
     )
@@ -167,6 +169,13 @@ SITUATIONS: dict[str, Situation] = {
     "somebody by an oven": mailbox("leave_message", "say: Hello?", "beep: 400", "wait: 4000"),
     "a person": mailbox("leave_message", "say: Hello?", "wait_for_agent", "wait: 800"),
     "handed over": transfer("00"),
+    "introduced": transfer(
+        "00",
+        {"to_number": "+12025550100", "mode": "warm"},
+        introduction="This is Ravi, who wants an appointment.",
+    ),
+    "introduced without words": transfer("00", {"to_number": "+12025550100", "mode": "warm"}),
+    "introduced to a busy number": transfer("01", {"to_number": "+12025550101", "mode": "warm"}),
     "handed over to a busy number": transfer("01"),
     "handed over to nobody": transfer("02"),
     "handed over to one who declines": transfer("03"),
@@ -218,6 +227,9 @@ ENDS = {
     "somebody by an oven": ("remote_hangup", False),
     "a person": ("remote_hangup", False),
     "handed over": ("transferred", False),
+    "introduced": ("transferred", False),
+    "introduced without words": ("transferred", False),
+    "introduced to a busy number": ("agent_hangup", False),
     "handed over to a busy number": ("agent_hangup", False),
     "a key for no more calls": ("agent_hangup", False),
     "a key for something else": ("remote_hangup", False),

@@ -22,6 +22,7 @@ from bolti_server.simulated.callee_scripts import (
 from bolti_server.simulated.phone import BEEP_MS
 from bolti_server.voice import phone_tools
 from bolti_server.voice.limits import prompt_instants
+from bolti_server.voice.phrases import phrases_in
 from bolti_server.worker_api.messages import (
     LlmRule,
     RuleTool,
@@ -82,12 +83,15 @@ async def chooses_from_a_menu(stage: Stage) -> Call:
     return await stage.play(listening(llm=llm, tools=tools, scenario="menu", greeting=None))
 
 
-def transferring(number: str) -> Any:
+INTRODUCTION = "This is Ravi, who wants an appointment."
+
+
+def transferring(**arguments: str) -> Any:
     llm = rules(
         LlmRule(
             hear="appointment",
             say="Nobody is there.",
-            tool=RuleTool(name="transfer_call", arguments={"target": "billing"}),
+            tool=RuleTool(name="transfer_call", arguments={"target": "billing", **arguments}),
         ),
         LlmRule(hear=".", say="Goodbye.", tool=HANG_UP),
     )
@@ -100,17 +104,32 @@ def answering(result: Any, *, is_error: bool = False) -> Any:
 
 async def is_transferred(stage: Stage) -> Call:
     server = stage.server(answering({"to_number": "+12025550100"}))
-    return await stage.play(transferring("+12025550100"), server)
+    return await stage.play(transferring(), server)
 
 
 async def is_not_taken_over(stage: Stage) -> Call:
     server = stage.server(answering({"to_number": "+12025550101"}))
-    return await stage.play(transferring("+12025550101"), server)
+    return await stage.play(transferring(), server)
+
+
+async def is_introduced(stage: Stage) -> Call:
+    server = stage.server(answering({"to_number": "+12025550100", "mode": "warm"}))
+    return await stage.play(transferring(introduction=INTRODUCTION), server)
+
+
+async def is_introduced_without_words(stage: Stage) -> Call:
+    server = stage.server(answering({"to_number": "+12025550100", "mode": "warm"}))
+    return await stage.play(transferring(introduction=" "), server)
+
+
+async def is_not_introduced(stage: Stage) -> Call:
+    server = stage.server(answering({"to_number": "+12025550101", "mode": "warm"}))
+    return await stage.play(transferring(introduction=INTRODUCTION), server)
 
 
 async def may_not_be_transferred(stage: Stage) -> Call:
     server = stage.server(answering({"error": "That number may not be called."}, is_error=True))
-    return await stage.play(transferring("+12025550100"), server)
+    return await stage.play(transferring(), server)
 
 
 async def asks_into_the_silence(stage: Stage) -> Call:
@@ -183,6 +202,9 @@ SCENARIOS: list[Scenario] = [
     hangs_up_on_a_mailbox,
     is_transferred,
     is_not_taken_over,
+    is_introduced,
+    is_introduced_without_words,
+    is_not_introduced,
     may_not_be_transferred,
     talks_on_with_a_mailbox,
     is_not_interrupted_by_a_short_word,
@@ -270,6 +292,41 @@ async def test_a_transfer_that_nobody_takes_comes_back_to_the_agent(played: Side
     assert tool.is_error
     assert "busy" in tool.result["error"]
     assert "Nobody is there." in said_by_agent(call)
+    assert call.server.end.code == "agent_hangup"
+
+
+async def test_a_warm_transfer_ends_after_the_introduction_which_the_callee_hears(
+    played: SideBySide,
+) -> None:
+    call: Call = await played.of(is_introduced)
+
+    assert call.server.end.code == "transferred"
+    assert call.server.end.detail == "To billing."
+    assert call.line.transferred_to == "+12025550100"
+    assert call.line.heard[-1].endswith(INTRODUCTION)
+    assert said_by_agent(call)[-2:] == [INTRODUCTION, ""]
+    tool = call.server.turns[-1].tool_calls[0]
+    assert (tool.is_error, tool.result) == (False, {"to_number": "+12025550100", "mode": "warm"})
+
+
+async def test_where_the_model_introduces_nobody_they_are_told_that_they_are_connected(
+    played: SideBySide,
+) -> None:
+    call: Call = await played.of(is_introduced_without_words)
+
+    assert phrases_in("en").connected in said_by_agent(call)
+    assert call.server.end.code == "transferred"
+
+
+async def test_a_warm_transfer_that_nobody_takes_comes_back_to_the_agent(
+    played: SideBySide,
+) -> None:
+    call: Call = await played.of(is_not_introduced)
+
+    tool = next(tool for turn in call.server.turns for tool in turn.tool_calls)
+    assert tool.is_error
+    assert "busy" in tool.result["error"]
+    assert INTRODUCTION not in said_by_agent(call)
     assert call.server.end.code == "agent_hangup"
 
 

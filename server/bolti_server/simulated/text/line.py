@@ -202,12 +202,16 @@ class TextLine:
 
     async def transfer(self, to_number: str) -> None:
         """Connects the callee with whoever is at a number of the simulated network. Raises TransferFailed."""
+        await self.bring_in(to_number)
+        await self.hangup()  # it talks with somebody else now
+
+    async def bring_in(self, to_number: str) -> None:
+        """Whoever is there comes into the call, and the callee hears what the agent says to it. Raises TransferFailed."""
         outcome = transfer_to(to_number)
         await self.pass_time(outcome.ring_ms)
         if outcome.failure is not None:
             raise attrs.evolve(outcome.failure)
         self.transferred_to = to_number
-        await self.hangup()  # it talks with somebody else now
 
     def take_unanswered(self) -> Speech | None:
         """What the callee has said and nobody has taken yet, as one turn."""
