@@ -540,7 +540,7 @@ class TransferTarget(Model):
     """What the language model calls it."""
     phone_number: str
     """A phone number in E.164: `+`, country code, subscriber number, no spaces. Anything else is answered with 400 `invalid_phone_number`, naming the field."""
-    mode: TransferMode
+    mode: TransferMode | str
 
 
 class AgentLimits(Model):

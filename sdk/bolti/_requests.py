@@ -93,11 +93,12 @@ class SilencePromptInput(TypedDict, total=False):
     text: str | None
 
 
-class TransferTargetInput(TypedDict):
+class TransferTargetInput(TypedDict, total=False):
     """Where `transfer_call` may hand a call to; the language model sees the name alone."""
 
-    name: str
-    phone_number: str
+    name: Required[str]
+    phone_number: Required[str]
+    mode: models.TransferMode
 
 
 class _AgentFields(TypedDict, total=False):

@@ -154,7 +154,7 @@ def _transfer_call(targets: Sequence[TransferTarget]) -> ToolSpec | None:
         "target": {"type": "string", "enum": names, "description": "Who gets the call."},
         "reason": {"type": "string", "description": "Why, in a few words."},
     }
-    warm = [target.name for target in targets if target.mode is TransferMode.warm]
+    warm = [target.name for target in targets if target.mode == TransferMode.warm]
     if warm:
         properties["introduction"] = {
             "type": "string",

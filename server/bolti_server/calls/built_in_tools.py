@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from bolti_server.agents.reading import AgentForCall
 from bolti_server.base.db import Tx, decode_json
 from bolti_server.base.errors import Refusal
-from bolti_server.calls import artifact_queries, do_not_call, placing_queries
+from bolti_server.calls import artifact_queries, call_trunks, do_not_call, placing_queries
 from bolti_server.calls import do_not_call_queries as queries
 from bolti_server.calls.checking import scheduled_instant
 from bolti_server.calls.placing import Asking, place_outbound_call
@@ -113,6 +113,8 @@ async def _transfer_call(
         raise Refusal(400, "validation_failed", "Only a telephone call can be handed over.")
     if number == do_not_call.callee_of(call):
         raise Refusal(400, "validation_failed", "That is the person you are talking to.")
+    if target.mode == TransferMode.warm and not await call_trunks.can_dial(tx, call):
+        raise Refusal(409, "transfer_refused", call_trunks.GONE)
     for refusal in (
         # By the call's own number, whoever has it by now: a call in progress keeps its agent and its trunk.
         destination_refusal(call.our_number, number, simulated=call.simulated),
@@ -120,7 +122,7 @@ async def _transfer_call(
     ):
         if refusal is not None:
             raise refusal
-    return {"to_number": number, "mode": target.mode.value}
+    return {"to_number": number, "mode": str(target.mode)}
 
 
 def is_warm(result: object) -> bool:

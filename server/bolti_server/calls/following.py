@@ -139,7 +139,7 @@ async def _apply(
         case "turn":
             return Moved(call, await _turn(tx, call, report.turn, saved.get(report.number)))
         case "tool_call":
-            return await _tool_call(tx, call, report.tool_call)
+            return await _tool_call(tx, call, report.tool_call, at)
         case "ended":
             ending = _ending(call, report.ended)
             again = await _another_agent(tx, world, call, report.ended, ending, at)
@@ -196,14 +196,14 @@ def _is_tellable(call: LiveCall, report: TurnReport) -> bool:
     return _is_talking(call) and not call.is_over and 0 <= report.turn_index < MOST_TURNS
 
 
-async def _tool_call(tx: Tx, call: LiveCall, report: ToolCallReport | None) -> Moved:
+async def _tool_call(tx: Tx, call: LiveCall, report: ToolCallReport | None, at: datetime) -> Moved:
     if call.is_over:
         return Moved(call, _OLD)
     if report is None or not _is_talking(call):
         return Moved(call, _BREAK)
     events.emit_tool_call(tx, call.workspace_id, call.id, call.simulated, _tool_call_of(report))
     if built_in_tools.is_handed_over(report) and call.handed_over_at is None:
-        changes = {"handed_over_at": call.now}
+        changes = {"handed_over_at": at}
         call = await queries.change_call(tx, call.workspace_id, call.id, changes)
     return Moved(call, _APPLIED)
 

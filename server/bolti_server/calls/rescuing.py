@@ -60,7 +60,7 @@ async def rescue(tx: Tx, world: World, call: LiveCall, *, since: datetime) -> Li
     if call.last_command > 0 and await queries.is_end_wanted(tx, call.workspace_id, call.id):
         return await _end(tx, world, call, HangupCode.ENDED_BY_USER, _LOST_DETAIL, at=call.now)
     if call.handed_over_at is not None:
-        return await _end(tx, world, call, HangupCode.TRANSFERRED, _TALK_ON_DETAIL, at=call.now)
+        return await _end(tx, world, call, HangupCode.TRANSFERRED, _TALK_ON_DETAIL, at=since)
     if call.rescue_count < MOST_RESCUES and world.media is not None:
         log.warning("agent_replaced", conversation_id=call.id, status=call.status, epoch=call.epoch)
         return await moves.hand_over(tx, call, since=since)

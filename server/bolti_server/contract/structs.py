@@ -759,7 +759,7 @@ class TransferTarget(Struct, kw_only=True):
 
     name: str
     phone_number: str
-    mode: TransferMode
+    mode: str
 
 
 class TransferTargetInput(Struct, kw_only=True):

@@ -114,7 +114,7 @@ class LiveKitMedia:
         return RoomLook(
             exists=True,
             other_side=_other_side(sides),
-            other_count=len(sides),
+            other_count=sum(side.call_status != "hangup" for side in sides),
             agent_count=sum(each.kind == api.ParticipantInfo.Kind.AGENT for each in there),
         )
 

@@ -93,8 +93,10 @@ async def meanwhile(work: Coroutine[Any, Any, Result], speaker: Speaker) -> Resu
 async def _bring_in(server: CallServer, line: CallLine, tool_call_id: str, number: str) -> Guest:
     try:
         permit = await server.transfer_intent(tool_call_id)
-    except (CallLost, ServerUnreachable) as error:
-        raise TransferFailed("unreachable", None, f"Nobody was called: {error}") from error
+    except CallLost as error:
+        raise TransferFailed("unreachable", None, "They may not be called any more.") from error
+    except ServerUnreachable as error:
+        raise TransferFailed("unreachable", None, "Nobody could be asked for the way.") from error
     return await line.bring_in(GuestDial(number, permit.from_number, permit.trunk))
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from bolti_server.migrations.runner import FOLDER
+from bolti_server.world import World
+
 AGENTS = "/workspaces/current/agents"
 
 
@@ -51,6 +54,27 @@ async def test_a_transfer_is_cold_where_nothing_is_said(client: httpx2.AsyncClie
     target = {"name": "billing", "phone_number": "+12025550105"}
     agent = await made(client, transfer_targets=[target])
     assert agent["transfer_targets"] == [{**target, "mode": "cold"}]
+
+
+async def test_targets_that_were_saved_before_a_transfer_could_be_warm_are_cold(
+    client: httpx2.AsyncClient, world: World
+) -> None:
+    targets = [{"name": name, "phone_number": "+12025550105", "mode": "warm"} for name in "bac"]
+    agent = await made(client, transfer_targets=targets)
+    other = await made(client)
+    update, _, _ = (FOLDER / "0009_warm_transfers.sql").read_text().partition(";")
+    async with world.db.transaction() as tx:
+        await tx.execute(
+            """update agent_versions set configuration = jsonb_set(configuration, '{transfer_targets}',
+                   (select jsonb_agg(target - 'mode' order by place)
+                    from jsonb_array_elements(configuration -> 'transfer_targets') with ordinality t (target, place)))
+               where agent_id = $1""",
+            agent["id"],
+        )
+        await tx.execute(update)
+    found = (await client.get(f"{AGENTS}/{agent['id']}")).json()["transfer_targets"]
+    assert found == [{**target, "mode": "cold"} for target in targets]
+    assert (await client.get(f"{AGENTS}/{other['id']}")).json()["transfer_targets"] == []
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,16 @@ async def test_nobody_is_called_into_a_call_that_is_over(
     assert "on the line" in refused(await call.transfer_intent(tool_call_id))
 
 
+async def test_an_agent_that_was_replaced_calls_nobody(
+    desk: Desk, worker: ScriptedWorker, world: World
+) -> None:
+    call = await talking(desk, worker)
+    tool_call_id = await asked(call)
+    async with world.db.transaction() as tx:
+        await tx.execute("update conversations set epoch = epoch + 1, last_report = 0")
+    assert (await call.transfer_intent(tool_call_id)).status_code == 409
+
+
 async def test_another_tool_s_answer_is_no_permission(
     desk: Desk, worker: ScriptedWorker, world: World
 ) -> None:

@@ -10,6 +10,7 @@ from bolti_server.world import World
 
 REAL_FROM, REAL_TO = "+918041234567", "+919812345678"
 PASSWORD = "s3cret-of-the-test"
+DOCTOR = {"name": "a doctor", "phone_number": "+919812345679", "mode": "warm"}
 
 
 async def real_call(rooms: Rooms) -> tuple[str, Leased]:
@@ -37,6 +38,57 @@ async def real_call(rooms: Rooms) -> tuple[str, Leased]:
     agent = rooms.sent()
     await agent.report("agent_ready")
     return trunk_id, agent
+
+
+async def answered(rooms: Rooms) -> tuple[str, Leased]:
+    """The same, talking, with somebody whom it can be handed over to."""
+    await rooms.desk.change_agent(built_in_tools=["transfer_call"], transfer_targets=[DOCTOR])
+    trunk_id, agent = await real_call(rooms)
+    await agent.intent()
+    await agent.report("answered")
+    return trunk_id, agent
+
+
+async def test_whoever_is_called_into_a_call_is_called_by_its_number_and_trunk(
+    rooms: Rooms,
+) -> None:
+    _, agent = await answered(rooms)
+    tool = await agent.tool("t1", "transfer_call", target="a doctor")
+    assert tool.json()["result"] == {"to_number": DOCTOR["phone_number"], "mode": "warm"}
+    permit = (await agent.transfer_intent("t1")).json()
+    assert permit["from_number"] == REAL_FROM
+    assert (permit["trunk"]["host"], permit["trunk"]["password"]) == ("sip.example.com", PASSWORD)
+    stored = await rooms.world.db.fetchval("select result::text from tool_calls")
+    assert PASSWORD not in stored
+
+
+async def test_nobody_is_called_into_a_call_whose_trunk_can_not_call_out(
+    rooms: Rooms, world: World
+) -> None:
+    """As that of a number that is only called."""
+    trunk_id, agent = await answered(rooms)
+    await agent.tool("t1", "transfer_call", target="a doctor")
+    async with world.db.transaction() as tx:
+        await tx.execute("update trunks set can_outbound = false where id = $1", trunk_id)
+
+    assert (await agent.transfer_intent("t1")).status_code == 409
+    tool = (await agent.tool("t2", "transfer_call", target="a doctor")).json()
+    assert tool["is_error"]
+    assert tool["result"]["error"] == "The number's trunk was deleted, or can't call out."
+    record = await rooms.desk.conversation(agent.conversation_id)
+    assert record["status"] == "in_progress", "the call goes on"
+
+
+async def test_nobody_is_called_by_a_trunk_whose_password_can_not_be_read(
+    rooms: Rooms, world: World
+) -> None:
+    _, agent = await answered(rooms)
+    await agent.tool("t1", "transfer_call", target="a doctor")
+    async with world.db.transaction() as tx:
+        await tx.execute("update trunks set outbound_password_sealed = '\\x01' where kind = 'byot'")
+    permit = await agent.transfer_intent("t1")
+    assert permit.status_code == 409
+    assert PASSWORD not in permit.text
 
 
 async def test_a_simulated_call_in_a_room_is_dialed_by_the_simulated_trunk(rooms: Rooms) -> None:
