@@ -139,8 +139,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and isinstance(stack, Stack):
         with ThreadPoolExecutor(1) as thread:  # here an event loop may be running
-            said = thread.submit(asyncio.run, last_calls(stack, call.duration + 5)).result()
-        report.sections.append(("calls", said))
+            asked = thread.submit(asyncio.run, last_calls(stack, call.duration + 5))
+        if (problem := asked.exception()) is not None:  # such as: the stack is down already
+            report.sections.append(("calls", f"They can't be told: {problem!r}"))
+        else:
+            report.sections.append(("calls", asked.result()))
         for child in stack.children():
             report.sections.append((f"end of {child.log}", child.tail()))
     return report

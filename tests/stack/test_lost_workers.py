@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from typing import Any
 
 from tests.stack.support.calls import PATIENT, Caller, callee, end_of, rule
 from tests.stack.support.checks import until
@@ -256,6 +257,70 @@ async def test_a_deploy_during_five_calls_drops_none(stack: Stack, caller: Calle
 
 async def _is_up(stack: Stack, name: str) -> bool:
     return "rooms_ready" in stack.workers[name].told()
+
+
+BILLING = "+12025550152"
+
+
+async def handed_over(caller: Caller, *tail: Any, **settings: Any) -> str:
+    """A call whose two were brought together; its agent has nothing more to say."""
+    agent = await caller.agent(
+        rule("billing", "", "transfer_call", target="billing", introduction="This is Ravi."),
+        built_in_tools=["transfer_call"],
+        transfer_targets=[{"name": "billing", "phone_number": BILLING, "mode": "warm"}],
+        **settings,
+    )
+    steps = ("answer", "wait_for_agent", {"say": "Billing, please."}, {"wait_for_agent": 15_000})
+    placed = await caller.place(agent, script=callee(*steps, *tail))
+
+    async def is_handed_over() -> bool:
+        query = "select handed_over_at from conversations where id = $1"
+        (row,) = await caller.stack.rows(query, placed)
+        return row["handed_over_at"] is not None
+
+    await until(is_handed_over, 40, "the two talk with each other")
+    return placed
+
+
+async def is_closed(stack: Stack, room: str) -> bool:
+    return room not in await stack.livekit.rooms()
+
+
+async def test_two_who_were_introduced_talk_on_when_their_agent_is_lost(
+    stack: Stack, caller: Caller
+) -> None:
+    await stack.wait_for_workers()
+    tail = ({"wait": 8_000}, {"say": "Are you still there? Goodbye."}, {"wait": 5_000}, "hang_up")
+    placed = await handed_over(caller, *tail)
+    await kill_job(stack, placed)
+    call = await caller.ended(placed)
+    assert end_of(call) == ("completed", "transferred")
+    assert not await is_closed(stack, placed)
+
+    async def is_over() -> bool:
+        return await is_closed(stack, placed)
+
+    await until(is_over, 40, "the room of two who have hung up is closed")
+    dials = {each["number"]: each for each in await stack.dials() if each["room"] == placed}
+    assert dials[BILLING]["heard"][-1] == "Are you still there? Goodbye."
+
+
+async def test_a_deploy_does_not_disturb_two_who_were_introduced(
+    stack: Stack, caller: Caller
+) -> None:
+    """The worker waits for them as for any call, and then leaves them alone."""
+    await stack.wait_for_workers()
+    placed = await handed_over(
+        caller, {"wait": 12_000}, {"say": "Goodbye."}, {"wait": 2_000}, "hang_up"
+    )
+    worker = stack.worker_of(placed)
+    stack.start_worker("next")
+    worker.terminate()
+    call = await caller.ended(placed)
+    assert end_of(call) == ("completed", "transferred")
+    dials = {each["number"]: each for each in await stack.dials() if each["room"] == placed}
+    assert dials[BILLING]["heard"][-1] == "Goodbye."
+    assert await asyncio.to_thread(worker.wait, 30) == 0
 
 
 def spoken_by_agent(call: Conversation) -> list[str]:

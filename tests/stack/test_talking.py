@@ -83,6 +83,56 @@ async def is_not_put_through(caller: Caller) -> Played:
     return await _transfers(caller, BUSY, 2)
 
 
+INTRODUCTION = "This is Ravi, who wants to book."
+RAVI_SAYS = "I want to speak to billing."
+RAVI_ENDS = "Tomorrow at nine. Goodbye."
+BILLING = "+12025550151"
+BILLING_SAYS = [
+    "Hi. I would like to book an appointment for tomorrow, please.",
+    "Thank you. Goodbye.",
+]
+
+
+@attrs.frozen
+class Introduced:
+    call: Conversation
+    callee: dict[str, Any]
+    guest: dict[str, Any]
+
+
+async def _introduces(caller: Caller, to_number: str, number: int, *tail: Any) -> Introduced:
+    agent = await caller.agent(
+        rule(
+            "billing",
+            "They are busy.",
+            "transfer_call",
+            target="billing",
+            introduction=INTRODUCTION,
+        ),
+        rule("goodbye", "Goodbye!", "cut_call"),
+        built_in_tools=["cut_call", "transfer_call"],
+        transfer_targets=[{"name": "billing", "phone_number": to_number, "mode": "warm"}],
+        first_message=GREETING,
+    )
+    steps = ("answer", "wait_for_agent", {"say": RAVI_SAYS}, {"wait_for_agent": 20_000})
+    script = callee(*steps, *tail)
+    placed = await caller.place(agent, script=script, number=number)
+    call = await caller.ended(placed)
+    dials = {each["number"]: each for each in await caller.stack.dials() if each["room"] == placed}
+    guest = dials.pop(to_number)
+    (other,) = dials.values()
+    return Introduced(call, other, guest)
+
+
+async def is_introduced(caller: Caller) -> Introduced:
+    tail = ({"wait_for_agent": 15_000}, {"say": RAVI_ENDS}, "wait_for_agent", "hang_up")
+    return await _introduces(caller, BILLING, 3, *tail)
+
+
+async def is_not_introduced(caller: Caller) -> Introduced:
+    return await _introduces(caller, BUSY, 4, {"say": RAVI_ENDS}, "wait_for_hang_up")
+
+
 async def leaves_a_message(caller: Caller) -> Played:
     agent = await caller.agent(
         is_answering_machine_detection_enabled=True,
@@ -138,6 +188,8 @@ SCENARIOS = (
     presses_keys,
     is_put_through,
     is_not_put_through,
+    is_introduced,
+    is_not_introduced,
     leaves_a_message,
     reaches_its_cap,
     is_hung_up_before_its_cap,
@@ -193,6 +245,32 @@ async def test_a_refused_transfer_comes_back_to_the_agent(played: SideBySide) ->
     assert end_of(refused.call) == ("completed", "agent_hangup")
     (tool,) = [tool for tool in tools_of(refused.call) if tool.name == "transfer_call"]
     assert tool.is_error
+
+
+async def test_who_takes_a_call_over_is_introduced_and_they_talk_word_for_word(
+    caller: Caller, played: SideBySide
+) -> None:
+    warm: Introduced = await played.of(is_introduced)
+    call = warm.call
+    assert end_of(call) == ("completed", "transferred"), (tools_of(call), warm)
+    assert warm.callee["heard"] == [GREETING, INTRODUCTION, *BILLING_SAYS]
+    assert warm.guest["heard"] == [INTRODUCTION, RAVI_ENDS]
+    assert [turn.text for turn in call.transcript if turn.role == "user"] == [RAVI_SAYS]
+    left, right = words_of(await caller.bolti.conversations.recording(call.id))
+    assert left == [RAVI_SAYS, RAVI_ENDS]
+    assert right == [GREETING, INTRODUCTION, *BILLING_SAYS], "both who talked with the callee"
+    assert call.cost is not None
+    assert call.cost.amount_micros > 0
+
+
+async def test_a_warm_transfer_that_nobody_takes_comes_back_to_the_agent(
+    played: SideBySide,
+) -> None:
+    refused: Introduced = await played.of(is_not_introduced)
+    assert end_of(refused.call) == ("completed", "agent_hangup")
+    (tool,) = [tool for tool in tools_of(refused.call) if tool.name == "transfer_call"]
+    assert tool.is_error
+    assert refused.callee["heard"] == [GREETING, "They are busy.", "Goodbye!"]
 
 
 async def test_a_mailbox_gets_the_whole_message_after_its_beep(

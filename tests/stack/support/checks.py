@@ -48,9 +48,14 @@ async def live_conversations(stack: Stack) -> list[str]:
 
 
 async def dialed_twice(stack: Stack) -> list[str]:
-    """The phone network is the judge: whatever happened, it was asked at most once for each room."""
-    asked = Counter(dial["room"] for dial in await stack.dials() if dial["is_dialed"])
-    return [f"{room} was dialed {times} times" for room, times in asked.items() if times > 1]
+    """The phone network is the judge: whatever happened, nobody was asked for twice in a room."""
+    dials = [dial for dial in await stack.dials() if dial["is_dialed"]]
+    asked = Counter((dial["room"], dial["identity"]) for dial in dials)
+    return [
+        f"{identity} of {room} was dialed {times} times"
+        for (room, identity), times in asked.items()
+        if times > 1
+    ]
 
 
 async def last_calls(stack: Stack, seconds: float) -> str:
