@@ -37,14 +37,22 @@ async def modem_words(*said: tuple[float, str]) -> bytes:
 
 
 class BaresipPhone:
-    """Answers by itself as soon as it is called (`is_answering`), or is told to dial. Use as a context manager."""
+    """Answers by itself as soon as one of its numbers is called (`is_answering`), several calls at once, or is told to dial.
+    Use as a context manager."""
 
     def __init__(
-        self, folder: Path, *, address: str, number: str, says: bytes, is_answering: bool = True
+        self,
+        folder: Path,
+        *,
+        address: str,
+        number: str,
+        says: bytes,
+        is_answering: bool = True,
+        other_numbers: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._address = address
-        self._number = number
+        self._numbers = (number, *other_numbers)
         self._says = says
         self._is_answering = is_answering
         self._control_port = _free_port()
@@ -55,8 +63,11 @@ class BaresipPhone:
         _write_wave(self._folder / "says.wav", self._says)
         (self._folder / "config").write_text(self._config())
         mode = "auto" if self._is_answering else "manual"
-        account = f"<sip:{self._number}@{self._address}>;regint=0;answermode={mode};audio_codecs=PCMU/8000/1\n"
-        (self._folder / "accounts").write_text(account)
+        accounts = [
+            f"<sip:{number}@{self._address}>;regint=0;answermode={mode};audio_codecs=PCMU/8000/1\n"
+            for number in self._numbers
+        ]
+        (self._folder / "accounts").write_text("".join(accounts))
         for name in ("contacts", "uuid"):
             (self._folder / name).touch()
         log = (self._folder / "log").open("wb")
@@ -124,6 +135,7 @@ class BaresipPhone:
                 f"audio_player aufile,{self._folder / 'played.wav'}",
                 "audio_alert aufile,/dev/null",
                 "audio_txmode thread",
+                "call_hold_other_calls no",
                 f"snd_path {self._folder}",
                 f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
                 f"module_path {MODULES}",

@@ -6,6 +6,7 @@ who has built or downloaded it can. Words are read off what came out of the phon
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,40 @@ async def test_two_people_talk_word_for_word_over_a_real_leg(
     assert right == [GREETING, OFFER, FAREWELL]
 
 
+async def test_somebody_is_called_into_a_call_and_introduced_over_a_second_real_leg(
+    caller: Caller, tmp_path: Path
+) -> None:
+    """One phone takes both calls and says the same in both, each time counted from its own answer."""
+    address, number, waiter = f"{MEDIA_ADDRESS}:{next(_ports)}", "+12125550129", "+12125550130"
+    introduction = "This is Ravi."
+    agent, _ = await trunk_to(
+        caller,
+        address,
+        rule("table", "", "transfer_call", target="a waiter", introduction=introduction),
+        built_in_tools=["transfer_call"],
+        transfer_targets=[
+            {"name": "a waiter", "phone_number": waiter, "mode": "warm"},
+        ],
+    )
+    says = await modem_words((7, WISH), (16, THANKS))
+    with BaresipPhone(
+        tmp_path / "phone", address=address, number=number, says=says, other_numbers=[waiter]
+    ) as phone:
+        placed = await place(caller, agent, number)
+        await until(_is_handed_over(caller, placed), 40, "they talk with each other")
+        await asyncio.sleep(22)
+        phone.hang_up()
+        call = await caller.ended(placed)
+    assert end_of(call) == ("completed", "transferred"), (call.hangup, phone.log[-2000:])
+    assert sorted(phone.heard()) == sorted([GREETING, introduction, WISH, introduction, THANKS])
+    assert [turn.text for turn in call.transcript if turn.role == "user" and turn.text] == [WISH]
+    left, right = words_of(
+        await caller.bolti.conversations.recording((await caller.has_recording(placed)).id)
+    )
+    assert left == [WISH, THANKS]
+    assert right == [GREETING, introduction, WISH], "the agent, and whom it called in"
+
+
 async def test_a_callee_that_hangs_up_is_a_remote_hangup(caller: Caller, tmp_path: Path) -> None:
     address, number = f"{MEDIA_ADDRESS}:{next(_ports)}", "+12125550126"
     agent, _ = await trunk_to(caller, address)
@@ -190,6 +225,15 @@ async def test_a_number_without_an_agent_is_not_answered_and_recorded(
         await until(_logged(phone, "session closed"), 25, "the caller is told")
     assert end_of(refused) == ("rejected", "agent_inactive")
     assert "established" not in phone.log
+
+
+def _is_handed_over(caller: Caller, conversation_id: str) -> Any:
+    async def look() -> bool:
+        query = "select handed_over_at from conversations where id = $1"
+        (row,) = await caller.stack.rows(query, conversation_id)
+        return row["handed_over_at"] is not None
+
+    return look
 
 
 def _called_in(caller: Caller, to_number: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from livekit import rtc
@@ -48,6 +49,7 @@ STATS_SECONDS = 3.0
 SUBSCRIBED_SECONDS = 10.0
 # What the agent said last is still on its way to the other side's ear when it has left this process.
 LAST_WORDS_SECONDS = 0.3
+TO_EAR_SECONDS = 0.6  # of who was called into a call
 TAKEOVER_SECONDS = 1.0  # who is in a room is told when it is joined
 INBOUND_ANSWER_SECONDS = 10.0  # from subscribing to `active`
 
@@ -191,6 +193,7 @@ class RoomLine:
             self._guest = None
             await guest.dismiss()
             raise
+        await self._open_ear()
         return guest
 
     async def hangup(self) -> None:
@@ -289,6 +292,14 @@ class RoomLine:
         self._input.open()
         self._departures.answered()
         self._spawn(self._expect_audio())
+
+    async def _open_ear(self) -> None:
+        """Who has just picked up hears silence first: the first words would be bent, as a greeting's, and nobody has a
+        telephone at the ear at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TO_EAR_SECONDS):
+                if self._room_io is not None:
+                    await self._keep_awake(self._room_io)
 
     async def _keep_awake(self, room_io: RoomIO) -> None:
         if room_io.subscribed_fut is not None:
