@@ -102,6 +102,19 @@ def test_the_guide_for_operators_runs_as_printed(
     assert printed.startswith("bolti_pk_" if name == "a public key" else "trunk_")
 
 
+TRANSFERS = ROOT / "docs" / "guides" / "transfers.md"
+
+
+@pytest.mark.slow
+def test_the_guide_about_transfers_prints_what_it_says(
+    operators_stack: Stack, tmp_path: Path
+) -> None:
+    text = TRANSFERS.read_text("utf-8")
+    printed = run(blocks(TRANSFERS)["a warm transfer"], operators_stack, tmp_path)
+    (promised,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert [line.rstrip() for line in printed.splitlines()] == promised.splitlines()
+
+
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 5
 
