@@ -188,7 +188,8 @@ async def _turn(
         return _OLD
     turn = turn_of(report)
     events.emit_turn(tx, call.workspace_id, call.id, call.simulated, turn)
-    await do_not_call.listen(tx, call, turn.role, turn.text, turn.dtmf)
+    if call.handed_over_at is None:  # then it is said, or pressed, for somebody else
+        await do_not_call.listen(tx, call, turn.role, turn.text, turn.dtmf)
     return _APPLIED
 
 

@@ -13,12 +13,15 @@ from typing import Any
 
 from livekit import rtc
 
+from bolti_server.base.logging import get_logger
 from bolti_server.lines.line import Guest, TransferFailed
 from bolti_server.voice.ending import Ending
 from bolti_server.voice.recording import Recording
 from bolti_server.voice.speaking import Speaker
 
 INTRODUCTION_SECONDS = 30.0
+
+log = get_logger("voice")
 
 
 class Handover:
@@ -71,5 +74,8 @@ class Handover:
         self._ending.decide("transferred", self._detail)
 
     async def _record(self, recording: Recording, sound: AsyncIterator[rtc.AudioFrame]) -> None:
-        async for frame in sound:
-            recording.add_guest(frame)
+        try:
+            async for frame in sound:
+                recording.add_guest(frame)
+        except Exception:  # the media client's edge: a call must not fail by its recording
+            log.exception("guest_not_recorded")

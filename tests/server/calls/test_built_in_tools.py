@@ -218,6 +218,20 @@ async def test_who_says_stop_is_called_no_more_by_any_way(
     await desk.placed(number, variable_values={"name": "Ravi"})
 
 
+async def test_a_key_that_is_pressed_for_whoever_was_called_in_is_no_opt_out(
+    desk: Desk, worker: ScriptedWorker
+) -> None:
+    await desk.change_agent(opt_out_key="9")
+    await desk.placed()
+    call = await worker.claim()
+    await call.reach("in_progress")
+    done = {"name": "transfer_call", "arguments": {}, "result": {"mode": "warm"}}
+    await call.report("tool_call", tool_call=done)
+    await call.report("turn", turn=turn(0, "user", "", dtmf="9"))
+    assert (await desk.client.get("/workspaces/current/do-not-call")).json()["data"] == []
+    await call.ended("transferred")
+
+
 async def test_who_presses_the_agents_key_for_it_is_called_no_more(
     desk: Desk, worker: ScriptedWorker
 ) -> None:

@@ -220,6 +220,21 @@ async def test_a_guest_who_leaves_while_being_introduced_has_not_taken_the_call(
     assert call.server.end.code == "agent_hangup", "the agent goes on with the callee"
 
 
+async def test_a_guest_who_can_not_be_recorded_does_not_end_the_call(stage: Stage) -> None:
+    class Broken(Billing):
+        async def sound(self) -> AsyncIterator[rtc.AudioFrame]:
+            raise RuntimeError("the media client broke")
+            yield
+
+    call = await handed_over(stage, spec_of(is_recording_enabled=True), Broken())
+    await asyncio.sleep(0.5)
+    assert not call.over.done()
+    call.line.guest.left.set()
+    await call.over
+
+    assert call.server.end.code == "transferred"
+
+
 async def test_the_guest_is_on_the_recording_beside_the_agent_word_for_word(stage: Stage) -> None:
     spec = spec_of(is_recording_enabled=True, tts=TtsSpec(provider="simulated", voice="modem"))
     call = await handed_over(stage, spec, Billing(THANKS))
