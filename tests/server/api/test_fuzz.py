@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.server.conftest import Home
 from tools.fuzz import PHASES, Counted, is_phase_run, run_round
-from tools.fuzz_hooks import is_about_more_than_shape
+from tools.fuzz_hooks import is_about_more_than_shape, is_whole
 
 from bolti_server.bootstrap.web import build_app
 from bolti_server.entrypoints.serve import HttpServer
@@ -59,3 +59,10 @@ def test_a_refusal_of_a_shape_that_the_contract_allows_is_a_finding() -> None:
     assert not is_about_more_than_shape(400, {"code": "malformed_json", "errors": []})
     assert is_about_more_than_shape(400, {"code": "validation_failed", "errors": [shape, deeper]})
     assert is_about_more_than_shape(422, {"code": "idempotency_mismatch", "errors": []})
+
+
+def test_a_broken_request_that_is_answered_is_a_finding_unless_nothing_of_it_is_broken() -> None:
+    told = "Invalid data should have been rejected\nExpected: 400, 422\nInvalid component: "
+    assert is_whole(f"{told}positive test case")
+    assert not is_whole(f"{told}parameter `limit` in query - value above the maximum")
+    assert not is_whole("Invalid data should have been rejected\nExpected: 400, 422")
