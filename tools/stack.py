@@ -6,7 +6,7 @@
 
 Needs Linux, `unshare` and `ip`; Go for the livekit-server the first time (2-3 minutes, then it is kept in .nox/stack);
 Redis from Debian, installed here where this runs as root. The phone network is `bolti-server phone-network` (the STAND-IN);
-where a `livekit-sip` is on PATH the tests of REAL LIVEKIT-SIP run too.
+where a `livekit-sip` is on PATH the tests of REAL LIVEKIT-SIP run too, the same callees, scenarios and talks among them.
 
 Rules: it never starts a service of the system and touches no network of this machine: everything listens inside the
 namespace. What can't be had is told in capitals with what to do, and fails; only where no namespace can be made (no Linux)
@@ -91,7 +91,9 @@ def environment() -> dict[str, str]:
         say(
             "STAND-IN: there is no livekit-sip on PATH, so the phone network is bolti-server phone-network"
         )
-        say("NOT RUN: THE TESTS OF REAL LIVEKIT-SIP (inbound INVITE, sipp, baresip)")
+        say(
+            "NOT RUN: THE TESTS OF REAL LIVEKIT-SIP (callees, scenarios and talks over SIP, inbound INVITE, sipp, baresip)"
+        )
     return found
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,13 +19,15 @@ import pytest
 from tests.stack.support.calls import Caller
 from tests.stack.support.checks import complaints, last_calls, live_conversations, until
 from tests.stack.support.media import (
+    LOOPBACK,
     MEDIA_ADDRESS,
     SIP_HEALTH_PORT,
     SIP_PORT,
+    free_port,
     is_listening,
     livekit_sip,
 )
-from tests.stack.support.processes import strays, wait_until_up
+from tests.stack.support.processes import Child, strays, wait_until_up
 from tests.stack.support.stack import Stack
 
 from bolti import AsyncBolti
@@ -71,6 +75,26 @@ def real_sip(stack: Stack) -> Iterator[str]:
         stack.send_sip_to(None)
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="module")
+def sip_exchange(stack: Stack, real_sip: str) -> Iterator[None]:
+    """The callees of the simulated network sit behind a real livekit-sip, for the tests of one module."""
+    port, folder = free_port(), stack.folder / f"exchange-{secrets.token_hex(3)}"
+    folder.mkdir()
+    environment = {**stack.environment, "EXCHANGE_PORT": str(port), "EXCHANGE_FOLDER": str(folder)}
+    command = (sys.executable, "-m", "tests.stack.support.sip_exchange")
+    child = Child("sip-exchange", command, environment, folder / "sip-exchange.log")
+    child.start()
+    try:
+        wait_until_up(child, lambda: is_listening(port))
+        stack.exchange_url = f"http://{LOOPBACK}:{port}"
+        stack.send_sip_to(stack.exchange_url)
+        yield
+        stack.send_sip_to(stack.livekit.url)
+    finally:
+        stack.exchange_url = None
+        child.stop()
 
 
 @pytest.fixture(scope="session")

@@ -147,14 +147,14 @@ class BaresipPhone:
 
 
 class SippRefuser:
-    """Answers one call with a final SIP status, after ringing where it shall. Use as a context manager."""
+    """Answers one call with a final SIP status, after ringing where it shall (None: it rings on). A context manager."""
 
     def __init__(
         self,
         folder: Path,
         *,
         address: str,
-        status: int,
+        status: int | None,
         reason: str,
         rings: bool = True,
         headers: Sequence[str] = (),
@@ -162,7 +162,9 @@ class SippRefuser:
         self._folder = folder
         self._address = address
         self._answers = [(180, "Ringing", ())] if rings else []
-        self._answers.append((status, reason, tuple(headers)))
+        if status is not None:
+            self._answers.append((status, reason, tuple(headers)))
+        self._is_final = status is not None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> SippRefuser:
@@ -206,7 +208,7 @@ Content-Length: 0
         return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
 <scenario name="refuses">
   <recv request="INVITE" crlf="true"/>{sends}
-  <recv request="ACK" crlf="true"/>
+  <recv request="{"ACK" if self._is_final else "CANCEL"}" crlf="true"/>
 </scenario>
 """
 

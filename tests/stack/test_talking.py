@@ -100,7 +100,7 @@ class Introduced:
     guest: dict[str, Any]
 
 
-async def _introduces(caller: Caller, to_number: str, number: int, *tail: Any) -> Introduced:
+async def _introduces(caller: Caller, to_number: str, *tail: Any) -> Introduced:
     agent = await caller.agent(
         rule(
             "billing",
@@ -116,7 +116,7 @@ async def _introduces(caller: Caller, to_number: str, number: int, *tail: Any) -
     )
     steps = ("answer", "wait_for_agent", {"say": RAVI_SAYS}, {"wait_for_agent": 20_000})
     script = callee(*steps, *tail)
-    placed = await caller.place(agent, script=script, number=number)
+    placed = await caller.place(agent, script=script)
     call = await caller.ended(placed)
     dials = {each["number"]: each for each in await caller.stack.dials() if each["room"] == placed}
     guest = dials.pop(to_number)
@@ -126,11 +126,11 @@ async def _introduces(caller: Caller, to_number: str, number: int, *tail: Any) -
 
 async def is_introduced(caller: Caller) -> Introduced:
     tail = ({"wait_for_agent": 15_000}, {"say": RAVI_ENDS}, "wait_for_agent", "hang_up")
-    return await _introduces(caller, BILLING, 3, *tail)
+    return await _introduces(caller, BILLING, *tail)
 
 
 async def is_not_introduced(caller: Caller) -> Introduced:
-    return await _introduces(caller, BUSY, 4, {"say": RAVI_ENDS}, "wait_for_hang_up")
+    return await _introduces(caller, BUSY, {"say": RAVI_ENDS}, "wait_for_hang_up")
 
 
 async def leaves_a_message(caller: Caller) -> Played:

@@ -22,7 +22,7 @@ from bolti_server.phone_network.twirp import TwirpError
 LeaveReason = Literal["CLIENT_INITIATED", "USER_UNAVAILABLE", "USER_REJECTED", "UNKNOWN_REASON"]
 
 _PREFIX = "twirp error unknown: "
-_PHRASES: Mapping[int, str] = {
+PHRASES: Mapping[int, str] = {
     **{int(status): status.phrase for status in HTTPStatus},  # SIP took many of them over
     480: "Temporarily Unavailable",
     484: "Address Incomplete",
@@ -125,7 +125,7 @@ def not_resolved(host: str) -> Refused:
 
 def phrase_of(sip_status: int) -> str:
     """SIP's reason phrase."""
-    return _PHRASES.get(sip_status, f"Status {sip_status}")
+    return PHRASES.get(sip_status, f"Status {sip_status}")
 
 
 def _meta_of(sip_status: int, code: str, message: str) -> dict[str, str]:

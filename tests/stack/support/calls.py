@@ -174,8 +174,10 @@ class SideBySide:
     that begins when there is room, one after another: an agent that begins takes a core for a second, in which the words
     of the others would break. `await of(scenario)` gives what it returned, or raises what it raised."""
 
-    def __init__(self, caller: Caller, scenarios: Sequence[Scenario]) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
+    def __init__(
+        self, caller: Caller, scenarios: Sequence[Scenario], *, at_once: int = AT_ONCE
+    ) -> None:
+        self._places = asyncio.Semaphore(at_once)
         self._beginning = asyncio.Lock()
         self._tasks = {each: asyncio.create_task(self._play(each, caller)) for each in scenarios}
 

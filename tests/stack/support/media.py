@@ -135,6 +135,7 @@ def livekit_sip(folder: Path, program: str, redis: Redis, livekit: LiveKit) -> C
         "rtp_port": "20000-20100",
         "use_external_ip": False,
         "health_port": SIP_HEALTH_PORT,
+        "max_cpu_utilization": 1.0,  # everything else runs on the same two cores
         "logging": {"level": "info"},
     }
     file = folder / "livekit-sip.yaml"

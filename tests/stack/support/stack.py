@@ -51,6 +51,7 @@ class Stack:
     sip_gate: Gate  # between workers and the phone network
     callback_gate: Gate  # between livekit-server and the server
     workers: dict[str, Child] = attrs.Factory(dict)
+    exchange_url: str | None = None  # support/sip_exchange.py, where SIP requests go to it
     workspace_id: str = ""
     api_key: str = ""
 
@@ -237,7 +238,11 @@ class Stack:
             await connection.close()
 
     async def dials(self) -> list[dict[str, Any]]:
-        """Everything that the phone network was asked to dial since it started."""
+        """Everything that the phone network was asked to dial since it started, or who stands in its place."""
+        if self.exchange_url is not None:
+            async with httpx2.AsyncClient(timeout=10) as asking:
+                told = await asking.get(f"{self.exchange_url}/dials")
+            return list(told.raise_for_status().json())
         return list(await self._ask_phone_network("GET", "/dials"))
 
     async def behave(self, **behaviour: object) -> None:
