@@ -26,7 +26,8 @@ from bolti_server.voice.llm_chain import LlmChain
 from bolti_server.voice.models import Models
 from bolti_server.voice.recording import Recording
 from bolti_server.voice.server import CallServer
-from bolti_server.voice.session import CallAgent, SilentAgent, build_session
+from bolti_server.voice.session import CallAgent, build_session
+from bolti_server.voice.silent_agent import SilentAgent
 from bolti_server.voice.speaking import Speaker
 from bolti_server.voice.stt_chain import SttChain
 from bolti_server.voice.tasks import CallTasks
@@ -180,7 +181,7 @@ class _Call:
             self.ending,
             self._recording,
             self._tasks.spawn,
-            lambda: self._fall_silent(session, SilentAgent(voice, failures)),
+            lambda: self._fall_silent(speaker, SilentAgent(voice, failures, speaker.agent_is_here)),
         )
         tools = tools_of(
             self._spec.tools,
@@ -216,10 +217,10 @@ class _Call:
         if not self._is_handed_over:  # then they are for somebody else
             self.ending.opted_out(self._spec.opt_out_key, digits)
 
-    def _fall_silent(self, session: AgentSession[Any], silent: SilentAgent) -> None:
+    def _fall_silent(self, speaker: Speaker, silent: SilentAgent) -> None:
         if self._silence is not None:
             self._silence.cancel()  # who hears nobody can't tell a silence
-        session.update_agent(silent)
+        speaker.change_agent(silent)
 
     @property
     def _is_handed_over(self) -> bool:

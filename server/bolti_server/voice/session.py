@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import Any
 
-from livekit import rtc
-from livekit.agents import Agent, AgentSession, APIConnectOptions, FlushSentinel, ModelSettings, llm
+from livekit.agents import AgentSession, APIConnectOptions, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from bolti_server.voice.failures import Failures
 from bolti_server.voice.llm_chain import LlmChain
 from bolti_server.voice.models import CallModels
+from bolti_server.voice.silent_agent import SpeakingAgent
 from bolti_server.voice.stt_chain import SttChain
 from bolti_server.voice.tts_chain import TtsChain
 from bolti_server.voice.voicemail import Voicemail
@@ -65,44 +65,6 @@ def build_session(spec: CallSpec, models: CallModels, ear: SttChain) -> AgentSes
         transcription_timeout=TRANSCRIPT_SECONDS,
         session_close_transcript_timeout=CLOSE_TRANSCRIPT_SECONDS,
     )
-
-
-class SpeakingAgent(Agent):
-    """It speaks by a chain of vendors; what they can't do becomes an end of the call."""
-
-    def __init__(self, voice: TtsChain, failures: Failures, **agent: Any) -> None:
-        super().__init__(**agent)
-        self._voice = voice
-        self._failures = failures
-
-    async def tts_node(
-        self, text: AsyncIterable[str], model_settings: ModelSettings
-    ) -> AsyncIterable[rtc.AudioFrame]:
-        """The sound of `text`. Raises when nobody can speak it (to its end), which the session must know."""
-        sound = self._voice.frames(text)
-        try:
-            async for frame in sound:
-                yield frame
-        except Exception as error:
-            self._failures.tts_failed(error)
-            raise
-        finally:
-            await sound.aclose()
-
-
-class SilentAgent(SpeakingAgent):
-    """It hears and answers nobody: others talk with each other. It can still be made to say something."""
-
-    def __init__(self, voice: TtsChain, failures: Failures) -> None:
-        super().__init__(
-            voice,
-            failures,
-            instructions="",
-            stt=None,
-            vad=None,
-            llm=None,
-            turn_handling={"turn_detection": "manual"},
-        )
 
 
 class CallAgent(SpeakingAgent):

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 from livekit import rtc
-from livekit.agents import NOT_GIVEN, AgentSession
+from livekit.agents import NOT_GIVEN, Agent, AgentSession
 
 from bolti_server.models.unavailable import ModelUnavailable
 from bolti_server.voice.fallback import text_of
@@ -40,6 +40,8 @@ class Speaker:
         self._voice = voice
         self._spec = spec
         self._openings: list[_Opening] = []
+        self._has_agent = asyncio.Event()
+        self._has_agent.set()
         self.phrases = phrases_in(spec.primary_language)
 
     async def warm(self) -> None:
@@ -92,9 +94,19 @@ class Speaker:
         may_be_interrupted = False if to_end else NOT_GIVEN
         try:
             async with asyncio.timeout(within_seconds):
+                await self._has_agent.wait()
                 await self._session.say(text, allow_interruptions=may_be_interrupted)
         except TimeoutError:
             return
+
+    def change_agent(self, agent: Agent) -> None:
+        """Another agent speaks from now on. The session refuses words while it changes, so they wait for `agent_is_here`."""
+        self._has_agent.clear()
+        self._session.update_agent(agent)
+
+    def agent_is_here(self) -> None:
+        """The session takes words again."""
+        self._has_agent.set()
 
     async def say_to_end(self, text: str, within_seconds: float) -> None:
         """Stops whatever is being said, then says `text` to its end, whatever the callee says. Never takes longer."""

@@ -57,11 +57,11 @@ def transfer_call(
         try:
             if answer.result.get("mode") == "warm":
                 guest = await meanwhile(_bring_in(server, line, tool_call_id, number), speaker)
-                taken_ms = ms_since(began)
-                await handover.introduce(guest, introduction_of(raw_arguments, speaker.phrases))
             else:
                 await meanwhile(line.transfer(number), speaker)
-                taken_ms = ms_since(began)
+            taken_ms = ms_since(began)
+            if guest is not None:
+                await handover.introduce(guest, introduction_of(raw_arguments, speaker.phrases))
         except TransferFailed as failure:
             raise refused(turns, spec, raw_arguments, why_not_transferred(failure)) from failure
         turns.tool_called(

@@ -12,12 +12,18 @@ from typing import Any
 import attrs
 from livekit import rtc
 from tests.server.support.call_server import RecordingServer
-from tests.server.support.call_specs import CUT_CALL, HANG_UP, call_spec, rules, with_script
-from tests.server.support.voice_calls import Stage, carry
+from tests.server.support.call_specs import (
+    CUT_CALL,
+    HANG_UP,
+    built_in,
+    call_spec,
+    rules,
+    with_script,
+)
+from tests.server.support.voice_calls import OpenLine, Stage, carry
 from tests.server.voice.test_recording import channels_of, words_of
 
 from bolti_server.lines.line import Guest, GuestDial
-from bolti_server.simulated.line import SimulatedLine
 from bolti_server.simulated.modem import encode
 from bolti_server.simulated.sound import FRAME_BYTES, FRAME_MS, frame_of
 from bolti_server.worker_api.messages import (
@@ -26,19 +32,12 @@ from bolti_server.worker_api.messages import (
     LlmRule,
     RuleTool,
     ToolAnswer,
-    ToolSpec,
     TtsSpec,
 )
 
 INTRODUCTION = "This is Ravi, who wants billing."
 THANKS = "Thank you. Hello Ravi."
 NUMBER = "+12025550100"
-TRANSFER = ToolSpec(
-    name="transfer_call",
-    description="",
-    parameters={"type": "object", "properties": {}, "additionalProperties": True},
-    is_built_in=True,
-)
 # Talks on with whoever is there; what it says would make the agent hang up, if the agent heard it.
 RAVI = (
     "wait_for_agent",
@@ -72,30 +71,20 @@ class Billing:
         await self.left.wait()
 
 
-class OpenLine(SimulatedLine):
-    """As a room's: somebody can be called in, and the agent can leave."""
+class SharedLine(OpenLine):
+    """Somebody can be called in."""
 
     guest = Billing()
-    was_left = was_hung_up = False
 
     async def bring_in(self, dial: GuestDial) -> Guest:
         assert dial.to_number == NUMBER
         return self.guest
 
-    async def leave(self) -> bool:
-        self.was_left = True
-        await super().hangup()
-        return True
-
-    async def hangup(self) -> None:
-        self.was_hung_up = True
-        await super().hangup()
-
 
 @attrs.frozen
 class Transfer:
     server: RecordingServer
-    line: OpenLine
+    line: SharedLine
     over: asyncio.Task[None]
 
     @property
@@ -114,7 +103,9 @@ def spec_of(*steps: str, **changes: Any) -> CallSpec:
         ),
         LlmRule(hear="goodbye", say="Goodbye.", tool=HANG_UP),
     )
-    spec = call_spec(llm=llm, tools=[CUT_CALL, TRANSFER], greeting="Hello.", **changes)
+    spec = call_spec(
+        llm=llm, tools=[CUT_CALL, built_in("transfer_call")], greeting="Hello.", **changes
+    )
     return with_script(spec, *(steps or RAVI))
 
 
@@ -122,7 +113,7 @@ async def handed_over(stage: Stage, spec: CallSpec, guest: Billing | None = None
     """Returns when the two talk with each other."""
     answer = ToolAnswer({"to_number": NUMBER, "mode": "warm"}, is_error=False, duration_ms=1)
     server = stage.server(lambda _name, _arguments: answer)
-    line = OpenLine(
+    line = SharedLine(
         spec.line,
         ring_timeout_seconds=spec.ring_timeout_seconds,
         voice="modem" if spec.tts.voice == "modem" else "speech",
@@ -186,7 +177,6 @@ async def test_a_worker_that_stops_leaves_the_two_alone(stage: Stage) -> None:
 
 async def test_a_user_can_still_end_it_with_words(stage: Stage) -> None:
     call = await handed_over(stage, spec_of())
-    await asyncio.sleep(0.5)
     call.server.send(Command(number=1, type="say_then_end", text="The office closes now."))
     await call.over
 
