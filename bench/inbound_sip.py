@@ -10,13 +10,9 @@ Runs where a `livekit-sip` is on PATH, in a network namespace of its own, which 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 import wave
 from pathlib import Path
@@ -34,10 +30,10 @@ from tests.stack.support.media import (
 from tests.stack.support.processes import wait_until_up
 from tests.stack.support.stack import Stack
 
+from bench import beside_livekit
 from bench.not_here import NotHere
 from bolti_server.simulated.sound import FRAME_MS, RATE, loudness
 
-ROOT = Path(__file__).resolve().parents[1]
 CALLS = 20
 WARM = 4
 LOUD = 0.01
@@ -48,11 +44,7 @@ def measure() -> dict[str, float]:
     """Milliseconds. Raises NotHere."""
     if not shutil.which("livekit-sip"):
         raise NotHere("there is no livekit-sip on PATH")
-    command = [sys.executable, str(ROOT / "tools" / "stack.py"), "--run", sys.executable, "-m"]
-    with tempfile.NamedTemporaryFile("r", prefix="bolti-bench-") as out:
-        subprocess.run([*command, "bench.inbound_sip", out.name], cwd=ROOT, check=True)
-        figures: dict[str, float] = json.load(out)
-    return figures
+    return beside_livekit.figures_of("bench.inbound_sip")
 
 
 async def measure_here(folder: Path) -> dict[str, float]:
@@ -127,8 +119,4 @@ def _silence_ms(file: Path) -> float:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="bolti-bench-") as made:
-        told = asyncio.run(measure_here(Path(made)))
-    print(json.dumps(told, indent=1))
-    if sys.argv[1:]:
-        Path(sys.argv[1]).write_text(json.dumps(told), encoding="utf-8")
+    beside_livekit.main(measure_here)

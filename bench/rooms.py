@@ -18,9 +18,7 @@ import math
 import os
 import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -32,11 +30,11 @@ from tests.stack.support.checks import until
 from tests.stack.support.processes import Child
 from tests.stack.support.stack import Stack
 
+from bench import beside_livekit
 from bench.bare_agent import AGENT_NAME as BARE
 from bench.bare_agent import GREETING
 from bolti_server.simulated.sound import RATE, loudness
 
-ROOT = Path(__file__).resolve().parents[1]
 DIALS = 50
 DIAL_EVERY_SECONDS = 2.0  # as long as a fresh process takes to be warm, on two busy cores
 TALKS = 8
@@ -56,11 +54,7 @@ TALK = callee(
 
 def measure() -> dict[str, float]:
     """Milliseconds, and ratios."""
-    command = [sys.executable, str(ROOT / "tools" / "stack.py"), "--run", sys.executable, "-m"]
-    with tempfile.NamedTemporaryFile("r", prefix="bolti-bench-") as out:
-        subprocess.run([*command, "bench.rooms", out.name], cwd=ROOT, check=True)
-        figures: dict[str, float] = json.load(out)
-    return figures
+    return beside_livekit.figures_of("bench.rooms")
 
 
 async def measure_here(folder: Path) -> dict[str, float]:
@@ -296,8 +290,4 @@ def _p95(values: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="bolti-bench-") as made:
-        told = asyncio.run(measure_here(Path(made)))
-    print(json.dumps(told, indent=1))
-    if sys.argv[1:]:
-        Path(sys.argv[1]).write_text(json.dumps(told), encoding="utf-8")
+    beside_livekit.main(measure_here)

@@ -272,13 +272,7 @@ async def handed_over(caller: Caller, *tail: Any, **settings: Any) -> str:
     )
     steps = ("answer", "wait_for_agent", {"say": "Billing, please."}, {"wait_for_agent": 15_000})
     placed = await caller.place(agent, script=callee(*steps, *tail))
-
-    async def is_handed_over() -> bool:
-        query = "select handed_over_at from conversations where id = $1"
-        (row,) = await caller.stack.rows(query, placed)
-        return row["handed_over_at"] is not None
-
-    await until(is_handed_over, 40, "the two talk with each other")
+    await caller.is_handed_over(placed)
     return placed
 
 

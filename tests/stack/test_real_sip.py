@@ -143,7 +143,7 @@ async def test_somebody_is_called_into_a_call_and_introduced_over_a_second_real_
         tmp_path / "phone", address=address, number=number, says=says, other_numbers=[waiter]
     ) as phone:
         placed = await place(caller, agent, number)
-        await until(_is_handed_over(caller, placed), 40, "they talk with each other")
+        await caller.is_handed_over(placed)
         await asyncio.sleep(22)
         phone.hang_up()
         call = await caller.ended(placed)
@@ -225,15 +225,6 @@ async def test_a_number_without_an_agent_is_not_answered_and_recorded(
         await until(_logged(phone, "session closed"), 25, "the caller is told")
     assert end_of(refused) == ("rejected", "agent_inactive")
     assert "established" not in phone.log
-
-
-def _is_handed_over(caller: Caller, conversation_id: str) -> Any:
-    async def look() -> bool:
-        query = "select handed_over_at from conversations where id = $1"
-        (row,) = await caller.stack.rows(query, conversation_id)
-        return row["handed_over_at"] is not None
-
-    return look
 
 
 def _called_in(caller: Caller, to_number: str) -> Any:

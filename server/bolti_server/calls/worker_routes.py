@@ -47,6 +47,7 @@ _LARGEST = 2**31 - 1
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 T = TypeVar("T", bound=msgspec.Struct)
+Fenced = TypeVar("Fenced", DialIntent, TransferIntent, Reports, ToolRequest)
 
 
 @post("/internal/claim", status_code=200)
@@ -88,9 +89,7 @@ async def get_spec(
 async def post_intent(
     request: Request[Any, Any, Any], world: NamedDependency[World], conversation_id: FromPath[str]
 ) -> Response[bytes]:
-    epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
-    intent = await _message(request, DialIntent)
-    leases.check_same(epoch, intent.epoch)
+    intent = await _of_agent(request, world, conversation_id, DialIntent)
     return json_response(await commit_intent(world, conversation_id, intent))
 
 
@@ -98,9 +97,7 @@ async def post_intent(
 async def post_transfer_intent(
     request: Request[Any, Any, Any], world: NamedDependency[World], conversation_id: FromPath[str]
 ) -> Response[bytes]:
-    epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
-    intent = await _message(request, TransferIntent)
-    leases.check_same(epoch, intent.epoch)
+    intent = await _of_agent(request, world, conversation_id, TransferIntent)
     return json_response(await transfer_intent.permit(world, conversation_id, intent))
 
 
@@ -112,9 +109,7 @@ async def post_transfer_intent(
 async def post_reports(
     request: Request[Any, Any, Any], world: NamedDependency[World], conversation_id: FromPath[str]
 ) -> Response[bytes]:
-    epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
-    reports = await _message(request, Reports)
-    leases.check_same(epoch, reports.epoch)
+    reports = await _of_agent(request, world, conversation_id, Reports)
     return json_response(await follow(world, conversation_id, reports))
 
 
@@ -122,9 +117,7 @@ async def post_reports(
 async def post_tool_call(
     request: Request[Any, Any, Any], world: NamedDependency[World], conversation_id: FromPath[str]
 ) -> Response[bytes]:
-    epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
-    message = await _message(request, ToolRequest)
-    leases.check_same(epoch, message.epoch)
+    message = await _of_agent(request, world, conversation_id, ToolRequest)
     async with connection_of(request) as gone:
         return json_response(await tool_calls.call_once(world, conversation_id, message, gone=gone))
 
@@ -197,6 +190,16 @@ async def _message(request: Request[Any, Any, Any], kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refusal(400, "validation_failed", f"Not a {kind.__name__}: {error}") from None
+
+
+async def _of_agent(
+    request: Request[Any, Any, Any], world: World, conversation_id: str, kind: type[Fenced]
+) -> Fenced:
+    """A message of the agent that has the call: it says the epoch that its token was minted for."""
+    epoch = leases.epoch_of(world.vault, _token(request), conversation_id)
+    message = await _message(request, kind)
+    leases.check_same(epoch, message.epoch)
+    return message
 
 
 def _number(request: Request[Any, Any, Any], name: str) -> int:

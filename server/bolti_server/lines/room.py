@@ -36,7 +36,7 @@ from bolti_server.lines.room_other_side import SIP, STANDARD, OtherSide
 from bolti_server.lines.room_requests import callee_request
 from bolti_server.lines.room_servers import RoomServers
 from bolti_server.lines.room_sound import AnsweredInput, PlayedWords, has_packets, keep_awake
-from bolti_server.rooms.media import TRANSFER_IDENTITY
+from bolti_server.rooms.media import GUEST_IDENTITY
 from bolti_server.worker_api.messages import CallSpec, SipTrunk
 
 RATE = 16_000  # more than any telephone carries
@@ -189,7 +189,7 @@ class RoomLine:
         self._guest = guest = RoomGuest(self._room, self._servers, self._spec)
         try:
             await guest.dial(dial, call_seconds=self._departures.seconds_left)
-        except BaseException:
+        except (TransferFailed, asyncio.CancelledError):
             self._guest = None
             await guest.dismiss()
             raise
@@ -267,9 +267,9 @@ class RoomLine:
         spec = self._spec
         assert spec.takeover is not None
         is_telephone = spec.line.kind == "room"
-        if TRANSFER_IDENTITY in self._room.remote_participants:
+        if GUEST_IDENTITY in self._room.remote_participants:
             # Whom the agent before was calling into the call: nobody is here to introduce them.
-            await self._servers.remove(self._room.name, TRANSFER_IDENTITY)
+            await self._servers.remove(self._room.name, GUEST_IDENTITY)
         await self._other.wait_until(lambda: self._other.is_there, TAKEOVER_SECONDS)
         if self._other.is_there and is_telephone:
             self._other.subscribe()

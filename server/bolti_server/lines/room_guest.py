@@ -15,7 +15,7 @@ from bolti_server.lines.room_dial import RoomDial
 from bolti_server.lines.room_other_side import SIP, OtherSide
 from bolti_server.lines.room_requests import guest_request
 from bolti_server.lines.room_servers import RoomServers
-from bolti_server.rooms.media import TRANSFER_IDENTITY
+from bolti_server.rooms.media import GUEST_IDENTITY
 from bolti_server.worker_api.messages import CallSpec
 
 RATE = 16_000
@@ -30,7 +30,7 @@ class RoomGuest:
         self._room = room
         self._servers = servers
         self._spec = spec
-        self._other = OtherSide(room, kind=SIP, identity=TRANSFER_IDENTITY)
+        self._other = OtherSide(room, kind=SIP, identity=GUEST_IDENTITY)
         self._dialing = RoomDial(servers, self._other)
         self._left = asyncio.Event()
         self._other.on_departure(lambda _reason: self._left.set())
@@ -67,7 +67,7 @@ class RoomGuest:
     async def dismiss(self) -> None:
         """It is hung up, whether it rings or talks; the callee stays."""
         self.close()
-        await self._servers.remove(self._room.name, TRANSFER_IDENTITY)
+        await self._servers.remove(self._room.name, GUEST_IDENTITY)
 
     def close(self) -> None:
         """Nothing is told any more. Safe to repeat."""

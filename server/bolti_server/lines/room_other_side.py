@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from livekit import rtc
 
-from bolti_server.rooms.media import TRANSFER_IDENTITY
+from bolti_server.rooms.media import GUEST_IDENTITY
 
 STATUS = "sip.callStatus"
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
@@ -108,7 +108,7 @@ class OtherSide:
             return
         if self._identity not in (None, participant.identity):
             return
-        if self._identity is None and participant.identity == TRANSFER_IDENTITY:
+        if self._identity is None and participant.identity == GUEST_IDENTITY:
             return
         self._identity = participant.identity
         self.participant = participant

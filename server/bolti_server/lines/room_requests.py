@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from livekit import api
 
 from bolti_server.lines.line import GuestDial
-from bolti_server.rooms.media import CALLEE_IDENTITY, CODEC_RATE, TRANSFER_IDENTITY
+from bolti_server.rooms.media import CALLEE_IDENTITY, CODEC_RATE, GUEST_IDENTITY
 from bolti_server.worker_api.messages import CallSpec, SipTrunk
 
 MAX_RING_SECONDS = 75  # of a request to the SIP service; more is not served (livekit.md)
@@ -48,7 +48,7 @@ def guest_request(
     return _request(
         room,
         dial.trunk,
-        identity=TRANSFER_IDENTITY,
+        identity=GUEST_IDENTITY,
         from_number=dial.from_number,
         to_number=dial.to_number,
         ring_seconds=TRANSFER_RING_SECONDS,

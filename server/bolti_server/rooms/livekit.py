@@ -30,7 +30,7 @@ from bolti_server.rooms.media import (
     CALLEE_IDENTITY,
     DEPARTURE_SECONDS,
     EMPTY_SECONDS,
-    TRANSFER_IDENTITY,
+    GUEST_IDENTITY,
     CallStatus,
     ForgedCallback,
     InboundTrunk,
@@ -232,7 +232,7 @@ def _client(url: str, key: str, secret: str, seconds: float) -> api.LiveKitAPI:
 def _other_side(sides: Sequence[OtherSide]) -> OtherSide | None:
     """Whose call it is: of several the one that we dialed, else the first that came; nobody whom a transfer brought in."""
     named = [side for side in sides if side.identity in (CALLEE_IDENTITY, BROWSER_IDENTITY)]
-    others = [side for side in sides if side.identity != TRANSFER_IDENTITY]
+    others = [side for side in sides if side.identity != GUEST_IDENTITY]
     return next(iter([*named, *others]), None)
 
 

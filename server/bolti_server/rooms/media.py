@@ -16,7 +16,7 @@ import attrs
 AGENT_NAME = "bolti-call"  # under which agent workers register
 AGENT_IDENTITY = "agent"  # the same for every agent of a call: a new one replaces the ghost of a dead one at once
 CALLEE_IDENTITY = "callee"  # of the participant that we dial
-TRANSFER_IDENTITY = "transfer"  # of the participant that a warm transfer calls into a call
+GUEST_IDENTITY = "transfer"  # of the participant that a warm transfer calls into a call
 BROWSER_IDENTITY = "browser"
 INBOUND_ROOM_PREFIX = "in-"
 INBOUND_RINGING_SECONDS = 20  # then the SIP service refuses the call by itself

@@ -15,7 +15,7 @@ from bolti_server.lines.room import RoomLine
 from bolti_server.lines.room_modes import mode_of
 from bolti_server.lines.room_requests import callee_request
 from bolti_server.lines.room_servers import UnknownOutcome
-from bolti_server.rooms.media import TRANSFER_IDENTITY
+from bolti_server.rooms.media import GUEST_IDENTITY
 from bolti_server.worker_api.messages import CallSpec, SipTrunk, Takeover
 
 LOST_REPLY = UnknownOutcome("deadline_exceeded: request timed out")
@@ -384,7 +384,7 @@ async def calling_in(at: Stage) -> asyncio.Task[Guest]:
     at.servers.next_dial()
     task = asyncio.create_task(at.line.bring_in(BILLING))
     await asyncio.wait_for(at.servers.was_dialed.wait(), 5)
-    at.room.joins("dialing", identity=TRANSFER_IDENTITY)
+    at.room.joins("dialing", identity=GUEST_IDENTITY)
     return task
 
 
@@ -392,19 +392,19 @@ async def test_a_guest_is_dialed_into_the_room_beside_the_callee() -> None:
     at = await talking(max_duration_seconds=60)
     task = await calling_in(at)
     (request,) = at.servers.dials
-    assert (request.room_name, request.participant_identity) == ("conv_1", TRANSFER_IDENTITY)
+    assert (request.room_name, request.participant_identity) == ("conv_1", GUEST_IDENTITY)
     assert (request.sip_call_to, request.sip_number) == ("+14155550177", "+14155550100")
     assert (request.trunk.hostname, request.ringing_timeout.seconds) == (TRUNK.host, 25)
     # Of the 60 s 4 were talked by the agent before; livekit-sip counts the ringing too.
     assert request.max_call_duration.seconds == 56 + 25
 
-    at.room.becomes("active", TRANSFER_IDENTITY)
+    at.room.becomes("active", GUEST_IDENTITY)
     guest = await asyncio.wait_for(task, 5)
 
     assert not guest.has_left
-    there = at.room.remote_participants[TRANSFER_IDENTITY]
+    there = at.room.remote_participants[GUEST_IDENTITY]
     assert [each.is_subscribed for each in there.track_publications.values()] == [True]
-    at.room.leaves("CLIENT_INITIATED", TRANSFER_IDENTITY)
+    at.room.leaves("CLIENT_INITIATED", GUEST_IDENTITY)
     await asyncio.wait_for(guest.wait_until_left(), 5)
     assert at.events == [], "the callee is still there"
 
@@ -433,7 +433,7 @@ async def test_a_guest_whose_dial_is_not_understood_is_not_left_ringing() -> Non
         await asyncio.wait_for(task, 5)
 
     assert failed.value.code == "outcome_unknown"
-    assert at.servers.removed == [TRANSFER_IDENTITY]
+    assert at.servers.removed == [GUEST_IDENTITY]
 
 
 async def test_after_one_who_did_not_take_it_another_can_be_called_in() -> None:
@@ -442,10 +442,10 @@ async def test_after_one_who_did_not_take_it_another_can_be_called_in() -> None:
     at.servers.reply(DialFailed("busy", 486))
     with pytest.raises(TransferFailed):
         await asyncio.wait_for(task, 5)
-    at.room.leaves("USER_REJECTED", TRANSFER_IDENTITY)
+    at.room.leaves("USER_REJECTED", GUEST_IDENTITY)
 
     task = await calling_in(at)
-    at.room.becomes("active", TRANSFER_IDENTITY)
+    at.room.becomes("active", GUEST_IDENTITY)
 
     assert not (await asyncio.wait_for(task, 5)).has_left
 
@@ -467,16 +467,16 @@ async def test_who_was_being_called_in_is_not_taken_for_the_callee_and_is_let_go
     direction: str,
 ) -> None:
     room = FakeRoom()
-    room.joins("active", identity=TRANSFER_IDENTITY)  # its agent was lost
+    room.joins("active", identity=GUEST_IDENTITY)  # its agent was lost
     caller = room.joins("active", identity="callee" if direction == "outbound" else "sip_+1415")
     at = stage(room_spec(direction=direction, takeover=IN_MIDCALL), room)
 
     await within(at.connect(None))
 
-    assert at.servers.removed == [TRANSFER_IDENTITY]
+    assert at.servers.removed == [GUEST_IDENTITY]
     room.emit("sip_dtmf_received", _key("4", caller))
-    room.emit("sip_dtmf_received", _key("5", room.remote_participants[TRANSFER_IDENTITY]))
-    room.leaves("CLIENT_INITIATED", TRANSFER_IDENTITY)
+    room.emit("sip_dtmf_received", _key("5", room.remote_participants[GUEST_IDENTITY]))
+    room.leaves("CLIENT_INITIATED", GUEST_IDENTITY)
     assert at.events == ["key 4"]
 
 

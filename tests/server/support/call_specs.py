@@ -46,6 +46,12 @@ def rules(*each: LlmRule, default_reply: str | None = "I see.") -> LlmSpec:
     return LlmSpec(provider="simulated", rules=list(each), default_reply=default_reply)
 
 
+def built_in(name: str) -> ToolSpec:
+    """A built-in tool, as a model may call it with anything."""
+    anything = {"type": "object", "properties": {}, "additionalProperties": True}
+    return ToolSpec(name=name, description=name, parameters=anything, is_built_in=True)
+
+
 def with_script(spec: CallSpec, *steps: str) -> CallSpec:
     """The callee of `spec` answers and does that (each step in YAML)."""
     script = "name: x\ncallee:\n" + "".join(f"  - {step}\n" for step in ("answer", *steps))

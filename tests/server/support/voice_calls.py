@@ -35,6 +35,21 @@ class Call:
     over: asyncio.Task[None]
 
 
+class OpenLine(SimulatedLine):
+    """As a room's: an agent may leave, and the callee stays."""
+
+    was_left = was_hung_up = False
+
+    async def leave(self) -> bool:
+        self.was_left = True
+        await super().hangup()
+        return True
+
+    async def hangup(self) -> None:
+        self.was_hung_up = True
+        await super().hangup()
+
+
 class Stage:
     """Places calls; each gets a folder of its own for its recording."""
 

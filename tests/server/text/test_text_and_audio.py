@@ -21,6 +21,7 @@ from tests.server.support.call_specs import (
     CHECK_DAY,
     CUT_CALL,
     HANG_UP,
+    built_in,
     call_spec,
     rules,
     with_script,
@@ -38,7 +39,6 @@ from bolti_server.worker_api.messages import (
     SilencePromptSpec,
     SttSpec,
     ToolAnswer,
-    ToolSpec,
     VoicemailSpec,
 )
 
@@ -81,12 +81,7 @@ def check_day(name: str, arguments: dict[str, Any]) -> ToolAnswer:
 # ---- More than a number says ----
 
 MESSAGE = "Hello, this is Asha from Bright Dental. Please call us back. Goodbye."
-TRANSFER = ToolSpec(
-    name="transfer_call",
-    description="",
-    parameters={"type": "object", "properties": {}, "additionalProperties": True},
-    is_built_in=True,
-)
+TRANSFER = built_in("transfer_call")
 SLOW_MS = 4_500  # longer than the words about it
 
 

@@ -12,7 +12,7 @@ import attrs
 import pytest
 from tests.server.support.call_server import RecordingServer
 from tests.server.support.call_specs import HANG_UP, call_spec, rules
-from tests.server.support.voice_calls import Call, SideBySide, Stage, carry
+from tests.server.support.voice_calls import Call, OpenLine, SideBySide, Stage, carry
 
 from bolti_server.bootstrap.worker import build_line
 from bolti_server.lines.line import DialFailed
@@ -30,21 +30,6 @@ from bolti_server.worker_api.messages import (
 SILENT = "+12025550109"
 CUT_OFF = phrases_in("en").cut_off
 BOOKS = rules(LlmRule(hear="appointment", say="It is booked. Goodbye.", tool=HANG_UP))
-
-
-class OpenLine(SimulatedLine):
-    """As a room's: an agent may leave, and the callee stays."""
-
-    was_left = was_hung_up = False
-
-    async def leave(self) -> bool:
-        self.was_left = True
-        await super().hangup()
-        return True
-
-    async def hangup(self) -> None:
-        self.was_hung_up = True
-        await super().hangup()
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.server.support.call_server import RecordingServer
-from tests.server.support.call_specs import CHECK_DAY, CUT_CALL, HANG_UP, call_spec, rules
+from tests.server.support.call_specs import CHECK_DAY, CUT_CALL, HANG_UP, built_in, call_spec, rules
 from tests.server.support.voice_calls import Call, Scenario, SideBySide, Stage
 
 from bolti_server.simulated.callee_scripts import (
@@ -28,22 +28,16 @@ from bolti_server.worker_api.messages import (
     RuleTool,
     SilencePromptSpec,
     ToolAnswer,
-    ToolSpec,
     TurnSpec,
     VoicemailSpec,
 )
 
 MESSAGE = "Hello, this is Asha from Bright Dental. Please call us back. Goodbye."
-ANY = {"type": "object", "properties": {}, "additionalProperties": True}
 MOMENT = "One moment, please."
 STILL_THERE = "Are you still there?"
 DISCLOSURE = (
     "This call is recorded, and you are talking with a machine that was made to answer calls."
 )
-
-
-def built_in(name: str) -> ToolSpec:
-    return ToolSpec(name=name, description=name, parameters=ANY, is_built_in=True)
 
 
 def listening(behaviour: str = "hang_up", **changes: Any) -> Any:

@@ -134,6 +134,16 @@ class Caller:
 
         return await until(look, timeout_seconds, f"{conversation_id} has {count} turns")
 
+    async def is_handed_over(self, conversation_id: str) -> None:
+        """Returns when callee and whoever was called in talk with each other."""
+
+        async def look() -> bool:
+            query = "select handed_over_at from conversations where id = $1"
+            (row,) = await self.stack.rows(query, conversation_id)
+            return row["handed_over_at"] is not None
+
+        await until(look, 40, f"the two of {conversation_id} talk with each other")
+
     async def has_recording(
         self, conversation_id: str, timeout_seconds: float = 40
     ) -> Conversation:

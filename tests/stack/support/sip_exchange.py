@@ -85,7 +85,7 @@ class Exchange:
         trunk = await self.asked.sip.create_inbound_trunk(
             api.CreateSIPInboundTrunkRequest(
                 trunk=api.SIPInboundTrunkInfo(
-                    name="The far side",
+                    name=TRUNK,
                     numbers=FAR_NUMBERS,
                     allowed_addresses=[f"{MEDIA_ADDRESS}/32"],
                 )
