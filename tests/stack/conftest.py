@@ -11,9 +11,12 @@ import os
 import secrets
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 from tests.stack.support.calls import Caller
@@ -115,7 +118,7 @@ async def nothing_is_left(
     request: pytest.FixtureRequest, stack: Stack, bolti: AsyncBolti
 ) -> AsyncIterator[None]:
     """After each test; where a module's calls run side by side (SIDE_BY_SIDE), after all of them."""
-    if _is_side_by_side(request):
+    if _is_side_by_side(request.module):
         yield
         return
     await stack.wait_for_workers(1)
@@ -127,15 +130,16 @@ async def nothing_is_left(
 async def nothing_is_left_of_the_module(
     request: pytest.FixtureRequest, stack: Stack, bolti: AsyncBolti
 ) -> AsyncIterator[None]:
-    if _is_side_by_side(request):
+    stack.module_began = time.time()
+    if _is_side_by_side(request.module):
         await stack.wait_for_workers()
     yield
-    if _is_side_by_side(request):
+    if _is_side_by_side(request.module):
         await _judge(stack, bolti)
 
 
-def _is_side_by_side(request: pytest.FixtureRequest) -> bool:
-    return bool(getattr(request.module, "SIDE_BY_SIDE", False))
+def _is_side_by_side(module: ModuleType) -> bool:
+    return bool(getattr(module, "SIDE_BY_SIDE", False))
 
 
 async def _judge(stack: Stack, bolti: AsyncBolti) -> None:
@@ -158,12 +162,15 @@ async def _clear(stack: Stack, bolti: AsyncBolti) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A test that failed shows what was said in its calls, and the ends of all logs."""
+    """A test that failed shows what was said in its calls (or in its module's, where they run side by side), and the ends
+    of all logs."""
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and isinstance(stack, Stack):
         with ThreadPoolExecutor(1) as thread:  # here an event loop may be running
-            asked = thread.submit(asyncio.run, last_calls(stack, call.duration + 5))
+            is_side_by_side = _is_side_by_side(cast("pytest.Function", item).module)
+            began = stack.module_began if is_side_by_side else call.start
+            asked = thread.submit(asyncio.run, last_calls(stack, time.time() - began + 5))
         if (problem := asked.exception()) is not None:  # such as: the stack is down already
             report.sections.append(("calls", f"They can't be told: {problem!r}"))
         else:

@@ -111,6 +111,22 @@ def test_any_text_is_read_in_whatever_pieces_and_wherever_it_begins(
     assert read(sound, 2 * piece) == [text, "and more"]
 
 
+@given(st.integers(0, 26 * 2 * SYMBOL))
+@settings(deadline=None, max_examples=40)
+def test_a_sender_that_stops_for_400_ms_and_goes_on_costs_nothing(at: int) -> None:
+    sound = encode("Hello there, this is Asha.")
+    assert read(sound[: 2 * at] + bytes(2 * RATE * 4 // 10) + sound[2 * at :] + bytes(RATE)) == [
+        "Hello there, this is Asha."
+    ]
+
+
+def test_what_shines_up_where_the_sound_stops_within_the_sync_is_no_word() -> None:
+    sound = encode("Hello there, this is Asha.")
+    shine = 0.1 * np.sin(2 * np.pi * 450 * np.arange(RATE * 3 // 200) / RATE)
+    stopped = sound[: 2 * SYMBOL] + to_pcm(shine) + bytes(RATE // 10) + sound[2 * SYMBOL :]
+    assert read(stopped + bytes(RATE)) == ["Hello there, this is Asha."]
+
+
 def test_a_hole_in_the_sound_costs_the_letters_in_it_and_no_others() -> None:
     sound = encode("Hello there, this is Asha.")
     hole = 2 * SYMBOL * (2 + 2 * 12) + SYMBOL  # in the middle of a half of a letter

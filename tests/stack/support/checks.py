@@ -63,15 +63,17 @@ async def last_calls(stack: Stack, seconds: float) -> str:
     rows = await stack.rows(
         """select id, line, direction, status, hangup_code, epoch, rescue_count, created_at, answered_at, ended_at,
                   hangup_detail,
-                  array(select role || ' ' || (body ->> 'start_ms') || ': ' || (body ->> 'text') from conversation_turns t
-                        where t.conversation_id = c.id order by turn_index) as turns,
+                  array(select concat(role, ' ', body ->> 'start_ms', ': ', body ->> 'text', body ->> 'dtmf')
+                        from conversation_turns t where t.conversation_id = c.id order by turn_index) as turns,
                   array(select epoch || '/' || report_number || ' ' || type from line_events l
                         where l.conversation_id = c.id order by epoch, report_number) as reports
            from conversations c where created_at > now() - make_interval(secs => $1) order by created_at""",
         seconds,
     )
     told = [f"{key}: {value}" for row in rows for key, value in row.items()]
-    return "\n".join([*told, "dials:", *map(str, await stack.dials())])
+    rooms = {row["id"] for row in rows}
+    dials = [str(each) for each in await stack.dials() if each["room"] in rooms]
+    return "\n".join([*told, "dials:", *dials])
 
 
 async def _none_of(what: str, look: Callable[[], Awaitable[list[str]]]) -> list[str]:

@@ -54,6 +54,7 @@ class Stack:
     exchange_url: str | None = None  # support/sip_exchange.py, where SIP requests go to it
     workspace_id: str = ""
     api_key: str = ""
+    module_began: float = 0.0  # of the wall clock: the tests that are running
 
     @classmethod
     def prepare(cls, folder: Path, *, sip_url: str | None = None) -> Stack:
