@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from tests.stack.sip_phones import BaresipPhone, SippRefuser, modem_words
-from tests.stack.support.calls import SIMULATED, Caller, end_of, rule
+from tests.stack.support.calls import SIMULATED, Caller, end_of, rule, tools_of
 from tests.stack.support.checks import until
 from tests.stack.support.media import MEDIA_ADDRESS
 from tests.stack.support.recordings import words_of
+
+from bolti import Conversation
 
 pytestmark = pytest.mark.usefixtures("real_sip")
 
@@ -155,6 +157,50 @@ async def test_somebody_is_called_into_a_call_and_introduced_over_a_second_real_
     )
     assert left == [WISH, THANKS]
     assert right == [GREETING, introduction, WISH], "the agent, and whom it called in"
+
+
+# baresip completes the "tel:+1…" of a REFER to "sip:tel:+1…@its own address": to it, the user `tel` is called.
+REFERRED = "tel"
+
+
+async def _refers(
+    caller: Caller, folder: Path, number: str, *other_numbers: str
+) -> tuple[Conversation, BaresipPhone]:
+    """What became of a cold transfer, of a callee whose telephone reaches those numbers itself."""
+    address = f"{MEDIA_ADDRESS}:{next(_ports)}"
+    agent, _ = await trunk_to(
+        caller,
+        address,
+        rule("table", "One moment.", "transfer_call", target="a waiter"),
+        rule("goodbye", FAREWELL, "cut_call"),
+        built_in_tools=["cut_call", "transfer_call"],
+        transfer_targets=[{"name": "a waiter", "phone_number": "+12125550133"}],
+    )
+    says = await modem_words((7, WISH), (12, THANKS))
+    with BaresipPhone(
+        folder, address=address, number=number, says=says, other_numbers=other_numbers
+    ) as phone:
+        call = await caller.ended(await place(caller, agent, number))
+    return call, phone
+
+
+async def test_a_call_is_handed_over_by_a_refer_that_a_real_telephone_follows(
+    caller: Caller, tmp_path: Path
+) -> None:
+    call, phone = await _refers(caller, tmp_path / "phone", "+12125550131", REFERRED)
+    assert end_of(call) == ("completed", "transferred"), (call.hangup, phone.log[-2000:])
+    assert phone.heard()[:2] == [GREETING, "One moment."]
+    assert phone.log.count("Call established") == 3, "the callee's, and both ends of the new one"
+
+
+async def test_a_refer_that_leads_nowhere_comes_back_to_the_agent(
+    caller: Caller, tmp_path: Path
+) -> None:
+    call, phone = await _refers(caller, tmp_path / "phone", "+12125550132")
+    assert end_of(call) == ("completed", "agent_hangup"), (call.hangup, phone.log[-2000:])
+    (tool,) = [each for each in tools_of(call) if each.name == "transfer_call"]
+    assert tool.is_error
+    assert FAREWELL in phone.heard()
 
 
 async def test_a_callee_that_hangs_up_is_a_remote_hangup(caller: Caller, tmp_path: Path) -> None:

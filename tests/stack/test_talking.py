@@ -15,10 +15,11 @@ from tests.stack.support.calls import (
     end_of,
     rule,
     seconds_between,
+    tools_of,
 )
 from tests.stack.support.recordings import words_of
 
-from bolti import Conversation, TurnToolCall
+from bolti import Conversation
 
 SIDE_BY_SIDE = True
 
@@ -317,7 +318,3 @@ async def test_a_call_that_is_cancelled_stops_ringing(played: SideBySide) -> Non
     cancelled: Played = await played.of(is_cancelled_while_it_rings)
     assert end_of(cancelled.call) == ("cancelled", "cancelled_by_user")
     assert cancelled.dial["ended_at"] is not None
-
-
-def tools_of(call: Conversation) -> list[TurnToolCall]:
-    return [tool for turn in call.transcript for tool in turn.tool_calls or []]

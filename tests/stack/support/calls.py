@@ -13,7 +13,7 @@ import attrs
 from tests.stack.support.checks import until
 from tests.stack.support.stack import Stack
 
-from bolti import AsyncBolti, Conversation, NotFound
+from bolti import AsyncBolti, Conversation, NotFound, TurnToolCall
 
 ENDS_SECONDS = 60.0
 BEGIN_EVERY_SECONDS = 2.0
@@ -167,6 +167,11 @@ def end_of(conversation: Conversation) -> tuple[str, str]:
     """(status, hangup code) of a call that is over."""
     assert conversation.hangup is not None
     return conversation.status, conversation.hangup.code
+
+
+def tools_of(call: Conversation) -> list[TurnToolCall]:
+    """In the order in which the agent called them."""
+    return [tool for turn in call.transcript for tool in turn.tool_calls or []]
 
 
 def seconds_between(earlier: str | None, later: str | None) -> float:
