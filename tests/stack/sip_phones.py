@@ -13,7 +13,9 @@ import wave
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
+import av
 import numpy as np
 from tests.system.conftest import wait_until
 
@@ -146,33 +148,23 @@ class BaresipPhone:
         )
 
 
-class SippRefuser:
-    """Answers one call with a final SIP status, after ringing where it shall (None: it rings on). A context manager."""
+class _Sipp:
+    """One call, as a scenario of sipp has it. Use as a context manager."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        address: str,
-        status: int | None,
-        reason: str,
-        rings: bool = True,
-        headers: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, folder: Path, *, address: str) -> None:
         self._folder = folder
         self._address = address
-        self._answers = [(180, "Ringing", ())] if rings else []
-        if status is not None:
-            self._answers.append((status, reason, tuple(headers)))
-        self._is_final = status is not None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> SippRefuser:
-        self._folder.mkdir(parents=True)
-        (self._folder / "refuse.xml").write_text(self._scenario())
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "scenario.xml").write_text(self._scenario())
         host, port = self._address.split(":")
         self._process = subprocess.Popen(
-            ["sipp", "-sf", "refuse.xml", "-i", host, "-p", port, "-m", "1", "-nostdin"],
+            [
+                *("sipp", "-sf", "scenario.xml", "-i", host, "-p", port, "-m", "1", "-nostdin"),
+                *("-trace_logs", "-log_file", "told"),
+            ],
             stdout=(self._folder / "log").open("wb"),
             stderr=subprocess.STDOUT,
             cwd=self._folder,
@@ -190,27 +182,119 @@ class SippRefuser:
         self._process.wait(10)
 
     def _scenario(self) -> str:
-        sends = "".join(
-            f"""
-  <send><![CDATA[
-SIP/2.0 {status} {reason}
-[last_Via:]
-[last_From:]
-[last_To:];tag=[call_number]
-[last_Call-ID:]
-[last_CSeq:]
-{"".join(f"{line}{chr(10)}" for line in headers)}Contact: <sip:[local_ip]:[local_port];transport=[transport]>
-Content-Length: 0
+        raise NotImplementedError
 
-  ]]></send>"""
+
+class SippRefuser(_Sipp):
+    """Answers with a final SIP status, after ringing where it shall (None: it rings on)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        address: str,
+        status: int | None,
+        reason: str,
+        rings: bool = True,
+        headers: Sequence[str] = (),
+    ) -> None:
+        super().__init__(folder, address=address)
+        self._answers = [(180, "Ringing", ())] if rings else []
+        if status is not None:
+            self._answers.append((status, reason, tuple(headers)))
+        self._is_final = status is not None
+
+    def _scenario(self) -> str:
+        sends = "".join(
+            _answer(f"{status} {reason}", *headers, tag=True)
             for status, reason, headers in self._answers
         )
-        return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
-<scenario name="refuses">
+        return _scenario(f"""
   <recv request="INVITE" crlf="true"/>{sends}
-  <recv request="{"ACK" if self._is_final else "CANCEL"}" crlf="true"/>
+  <recv request="{"ACK" if self._is_final else "CANCEL"}" crlf="true"/>""")
+
+
+class SippReferred(_Sipp):
+    """Answers, says its words, and follows a REFER: where that leads is `outcome`, a SIP status as "200 OK"."""
+
+    def __init__(self, folder: Path, *, address: str, says: bytes, outcome: str) -> None:
+        super().__init__(folder, address=address)
+        self._says = says
+        self._outcome = outcome
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True)
+        (self._folder / "says.ulaw").write_bytes(_mu_law(self._says))
+        return super().__enter__()
+
+    @property
+    def refer_to(self) -> str:
+        """Where the REFER sent it; empty before."""
+        return (self._folder / "told").read_text().strip()
+
+    def _scenario(self) -> str:
+        host = self._address.partition(":")[0]
+        sdp = f"""v=0
+o=- 1 1 IN IP4 {host}
+s=-
+c=IN IP4 {host}
+t=0 0
+m=audio [rtpstream_audio_port] RTP/AVP 0
+a=rtpmap:0 PCMU/8000"""
+        return _scenario(f"""
+  <recv request="INVITE" rrs="true" crlf="true"/>{_answer("180 Ringing", tag=True)}
+  {_answer("200 OK", "Content-Type: application/sdp", tag=True, body=sdp)}
+  <recv request="ACK" crlf="true"/>
+  <nop><action><exec rtp_stream="says.ulaw,1,0"/></action></nop>
+  <recv request="REFER" crlf="true"><action>
+    <ereg regexp=".*" search_in="hdr" header="From:" assign_to="them"/>
+    <ereg regexp=".*" search_in="hdr" header="To:" assign_to="us"/>
+    <ereg regexp=".*" search_in="hdr" header="Refer-To:" assign_to="elsewhere"/>
+    <log message="[$elsewhere]"/>
+  </action></recv>{_answer("202 Accepted")}
+  <send retrans="500"><![CDATA[
+NOTIFY [next_url] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From:[$us]
+To:[$them]
+[last_Call-ID:]
+CSeq: 1 NOTIFY
+Max-Forwards: 70
+Contact: <sip:[local_ip]:[local_port];transport=[transport]>
+Event: refer
+Subscription-State: terminated;reason=noresource
+Content-Type: message/sipfrag;version=2.0
+Content-Length: [len]
+
+SIP/2.0 {self._outcome}
+  ]]></send>
+  <recv response="200" crlf="true"/>
+  <recv request="BYE" crlf="true"/>{_answer("200 OK")}""")
+
+
+def _scenario(steps: str) -> str:
+    return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="a call">{steps}
 </scenario>
 """
+
+
+def _answer(status: str, *headers: str, tag: bool = False, body: str = "") -> str:
+    """To the request that came last. `tag`: it is the dialog's first, so ours is not in it yet."""
+    lines = "".join(f"{line}\n" for line in headers)
+    return f"""
+  <send><![CDATA[
+SIP/2.0 {status}
+[last_Via:]
+[last_From:]
+[last_To:]{";tag=[call_number]" if tag else ""}
+[last_Call-ID:]
+[last_CSeq:]
+{lines}Contact: <sip:[local_ip]:[local_port];transport=[transport]>
+Content-Length: [len]
+
+{body}
+  ]]></send>"""
 
 
 def _free_port() -> int:
@@ -218,6 +302,16 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _mu_law(sound: bytes) -> bytes:
+    """PCM of RATE as a telephone's bytes."""
+    coder = av.CodecContext.create("pcm_mulaw", "w")
+    coder.sample_rate, coder.layout, coder.format = RATE // 2, "mono", "s16"
+    samples = np.ascontiguousarray(np.frombuffer(sound, dtype=np.int16)[::2])
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", "mono")
+    frame.sample_rate = RATE // 2
+    return b"".join(bytes(packet) for packet in [*coder.encode(frame), *coder.encode(None)])
 
 
 def _write_wave(file: Path, sound: bytes) -> None:

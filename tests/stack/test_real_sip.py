@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.stack.sip_phones import BaresipPhone, SippRefuser, modem_words
+from tests.stack.sip_phones import BaresipPhone, SippReferred, SippRefuser, modem_words
 from tests.stack.support.calls import SIMULATED, Caller, end_of, rule, tools_of
 from tests.stack.support.checks import until
 from tests.stack.support.media import MEDIA_ADDRESS
@@ -159,48 +159,40 @@ async def test_somebody_is_called_into_a_call_and_introduced_over_a_second_real_
     assert right == [GREETING, introduction, WISH], "the agent, and whom it called in"
 
 
-# baresip completes the "tel:+1…" of a REFER to "sip:tel:+1…@its own address": to it, the user `tel` is called.
-REFERRED = "tel"
-
-
-async def _refers(
-    caller: Caller, folder: Path, number: str, *other_numbers: str
-) -> tuple[Conversation, BaresipPhone]:
-    """What became of a cold transfer, of a callee whose telephone reaches those numbers itself."""
+async def _refers(caller: Caller, folder: Path, outcome: str) -> tuple[Conversation, SippReferred]:
+    """What became of a cold transfer that the callee's telephone follows, to that end."""
     address = f"{MEDIA_ADDRESS}:{next(_ports)}"
     agent, _ = await trunk_to(
         caller,
         address,
-        rule("table", "One moment.", "transfer_call", target="a waiter"),
+        rule("table", "They are busy.", "transfer_call", target="a waiter"),
         rule("goodbye", FAREWELL, "cut_call"),
         built_in_tools=["cut_call", "transfer_call"],
-        transfer_targets=[{"name": "a waiter", "phone_number": "+12125550133"}],
+        transfer_targets=[{"name": "a waiter", "phone_number": "+12125550131"}],
     )
-    says = await modem_words((7, WISH), (12, THANKS))
-    with BaresipPhone(
-        folder, address=address, number=number, says=says, other_numbers=other_numbers
-    ) as phone:
-        call = await caller.ended(await place(caller, agent, number))
+    says = await modem_words((7, WISH), (10, THANKS))
+    with SippReferred(folder, address=address, says=says, outcome=outcome) as phone:
+        call = await caller.ended(await place(caller, agent, "+12125550132"))
     return call, phone
 
 
-async def test_a_call_is_handed_over_by_a_refer_that_a_real_telephone_follows(
+async def test_a_refer_that_somebody_takes_ends_our_part_of_the_call(
     caller: Caller, tmp_path: Path
 ) -> None:
-    call, phone = await _refers(caller, tmp_path / "phone", "+12125550131", REFERRED)
-    assert end_of(call) == ("completed", "transferred"), (call.hangup, phone.log[-2000:])
-    assert phone.heard()[:2] == [GREETING, "One moment."]
-    assert phone.log.count("Call established") == 3, "the callee's, and both ends of the new one"
+    call, phone = await _refers(caller, tmp_path / "sipp", "200 OK")
+    assert end_of(call) == ("completed", "transferred"), (call.hangup, tools_of(call))
+    assert phone.refer_to == "tel:+12125550131"
+    assert [turn.text for turn in call.transcript if turn.role == "user"] == [WISH]
 
 
-async def test_a_refer_that_leads_nowhere_comes_back_to_the_agent(
+async def test_a_refer_that_leads_to_somebody_busy_comes_back_to_the_agent(
     caller: Caller, tmp_path: Path
 ) -> None:
-    call, phone = await _refers(caller, tmp_path / "phone", "+12125550132")
-    assert end_of(call) == ("completed", "agent_hangup"), (call.hangup, phone.log[-2000:])
+    call, _ = await _refers(caller, tmp_path / "sipp", "486 Busy Here")
+    assert end_of(call) == ("completed", "agent_hangup"), (call.hangup, tools_of(call))
     (tool,) = [each for each in tools_of(call) if each.name == "transfer_call"]
     assert tool.is_error
-    assert FAREWELL in phone.heard()
+    assert "busy" in str(tool.result).lower()
 
 
 async def test_a_callee_that_hangs_up_is_a_remote_hangup(caller: Caller, tmp_path: Path) -> None:

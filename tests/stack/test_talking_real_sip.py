@@ -1,7 +1,8 @@
 """The talks of test_talking.py once more, with a real livekit-sip between agent and callee.
 
 Where a `livekit-sip` is on PATH, as tests/stack/test_real_sip.py. Not among them: a telephone without sound (the phone
-network can be told to be one), and cold transfers, which are REFER: livekit-sip, which is both ends here, takes none.
+network can be told to be one), and cold transfers, which are REFER: livekit-sip, which is both ends here, takes none (sipp
+does, in test_real_sip.py).
 """
 
 from __future__ import annotations
