@@ -6,6 +6,7 @@ what the line knows better.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 
 from livekit import rtc
@@ -33,8 +34,12 @@ class CountedWords(io.AudioOutput):
         ...
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        """Lets everything else have its turn after each piece. The synchronizer measures the speech of all that it was given
+        in one go, 4 ms for each 100 ms of sound: a greeting of 18 s, which comes at once, stood still for 0.3 s after its
+        first word."""
         await self._synchronized.capture_frame(frame)
         await super().capture_frame(frame)
+        await asyncio.sleep(0)
 
     def flush(self) -> None:
         super().flush()

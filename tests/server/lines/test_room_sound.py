@@ -126,6 +126,23 @@ async def test_each_turn_is_counted_by_its_own_words() -> None:
     assert played.transcripts == ["One", "Three"]
 
 
+async def test_everything_else_goes_on_while_a_long_text_comes_at_once() -> None:
+    played, turns = Played(), 0
+
+    async def something_else() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(something_else())
+    for _ in range(40):
+        await played.output.capture_frame(frame(500))
+    other.cancel()
+
+    assert turns >= 40
+
+
 async def test_the_silence_before_the_first_words_ends_with_them() -> None:
     played = Played()
     await played.say(said("One", 0.4))
