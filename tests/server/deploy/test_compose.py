@@ -257,4 +257,4 @@ def test_versions_are_those_that_the_stack_is_tested_with() -> None:
 
 def test_the_readme_says_what_was_not_tried() -> None:
     text = " ".join((DEPLOY / "README.md").read_text("utf-8").split())
-    assert "was not run with Docker" in text
+    assert "the images themselves are what nobody has tried" in text
