@@ -209,7 +209,7 @@ class SippRefuser(_Sipp):
             _answer(f"{status} {reason}", *headers, tag=True)
             for status, reason, headers in self._answers
         )
-        return _scenario(f"""
+        return _xml(f"""
   <recv request="INVITE" crlf="true"/>{sends}
   <recv request="{"ACK" if self._is_final else "CANCEL"}" crlf="true"/>""")
 
@@ -229,7 +229,7 @@ class SippReferred(_Sipp):
 
     @property
     def refer_to(self) -> str:
-        """Where the REFER sent it; empty before."""
+        """Where the REFER sent it."""
         return (self._folder / "told").read_text().strip()
 
     def _scenario(self) -> str:
@@ -241,7 +241,7 @@ c=IN IP4 {host}
 t=0 0
 m=audio [rtpstream_audio_port] RTP/AVP 0
 a=rtpmap:0 PCMU/8000"""
-        return _scenario(f"""
+        return _xml(f"""
   <recv request="INVITE" rrs="true" crlf="true"/>{_answer("180 Ringing", tag=True)}
   {_answer("200 OK", "Content-Type: application/sdp", tag=True, body=sdp)}
   <recv request="ACK" crlf="true"/>
@@ -272,7 +272,7 @@ SIP/2.0 {self._outcome}
   <recv request="BYE" crlf="true"/>{_answer("200 OK")}""")
 
 
-def _scenario(steps: str) -> str:
+def _xml(steps: str) -> str:
     return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
 <scenario name="a call">{steps}
 </scenario>
