@@ -32,6 +32,7 @@ PYTHON = str(BIN / "python")
 REQUIREMENTS = ROOT / "requirements"
 BOOTSTRAP = REQUIREMENTS / "bootstrap.txt"
 PACKAGES = ("sdk", "server")
+TAKES_WORDS = ("bench",)
 
 NO_INSTALLER = """\
 This Python ({python}) can make an environment but can't install anything into it: it has neither `ensurepip`
@@ -88,10 +89,12 @@ def installer() -> list[str]:
 
 def as_nox_arguments(arguments: list[str]) -> list[str]:
     """`tests -k name` becomes `-s tests -- -k name`: leading words are sessions, the rest is for their
-    program."""
+    program, and so are words after the name of a session that takes words (`bench rooms`)."""
     sessions: list[str] = []
     while arguments and not arguments[0].startswith("-") and not set("/.:") & set(arguments[0]):
         sessions.append(arguments.pop(0))
+        if sessions[-1] in TAKES_WORDS:
+            break
     if not sessions:
         return arguments
     rest = [] if not arguments else arguments if arguments[0] == "--" else ["--", *arguments]
