@@ -11,7 +11,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 from livekit.agents.voice.io import TimedString
 
 from bolti_server.simulated.espeak import VoiceFailed
-from bolti_server.simulated.modem import SYNC_SECONDS, encode
+from bolti_server.simulated.modem import LEAD_SYMBOLS, SYMBOL_SECONDS, encode
 from bolti_server.simulated.sound import RATE, frame_of, seconds_of
 from bolti_server.simulated.tone_voice import ToneVoice
 from bolti_server.simulated.voices import WORDS_PER_MINUTE, speak
@@ -51,9 +51,9 @@ class SimulatedTTS(tts.TTS[str]):
         return self._first_audio_delay_seconds
 
     @property
-    def lead_seconds(self) -> float:
-        """How long its sound goes before the first word begins; half of that follows the last."""
-        return SYNC_SECONDS if self._voice == "modem" else 0.0
+    def symbol_seconds(self) -> float:
+        """Of the modem: LEAD_SYMBOLS of its sound go before the first word, and one follows the last."""
+        return SYMBOL_SECONDS if self._voice == "modem" else 0.0
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
@@ -105,7 +105,7 @@ class _SentenceStream(tts.SynthesizeStream):
                 except VoiceFailed as error:
                     raise APIConnectionError(str(error)) from error
                 timed = _timed(
-                    sentence, sound, spoken_seconds, lead_seconds=self._voice.lead_seconds
+                    sentence, sound, spoken_seconds, symbol_seconds=self._voice.symbol_seconds
                 )
                 output_emitter.push_timed_transcript(timed)
                 for frame in _pieces(sound):
@@ -119,11 +119,12 @@ def _pieces(sound: bytes) -> list[rtc.AudioFrame]:
 
 
 def _timed(
-    sentence: str, sound: bytes, begins_at: float, *, lead_seconds: float
+    sentence: str, sound: bytes, begins_at: float, *, symbol_seconds: float
 ) -> list[TimedString]:
     """The words with the seconds in which they sound: spread by their bytes, which for the modem is exact."""
     size = len(sentence.encode())
-    pace = (seconds_of(sound) - 1.5 * lead_seconds) / max(1, size)
+    lead_seconds = LEAD_SYMBOLS * symbol_seconds
+    pace = (seconds_of(sound) - lead_seconds - symbol_seconds) / max(1, size)
     timed: list[TimedString] = []
     for match in re.finditer(r"\S+", sentence):
         start, end = (len(sentence[:at].encode()) for at in match.span())
@@ -133,7 +134,7 @@ def _timed(
                 match.group() if is_first else f" {match.group()}",
                 start_time=begins_at + lead_seconds + start * pace,
                 # A decoder may have found the packet's beginning half a symbol late.
-                end_time=begins_at + 1.25 * lead_seconds + end * pace,
+                end_time=begins_at + lead_seconds + symbol_seconds / 2 + end * pace,
             )
         )
     return timed

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bolti_server.simulated.modem import SYMBOL, Decoder, encode
+from bolti_server.simulated.modem import LEAD_SYMBOLS, SYMBOL, Decoder, encode
 from bolti_server.simulated.sound import RATE, Samples, to_pcm, to_samples
 from bolti_server.simulated.voices import speak
 
@@ -123,13 +123,20 @@ def test_a_sender_that_stops_for_400_ms_and_goes_on_costs_nothing(at: int) -> No
 def test_what_shines_up_where_the_sound_stops_within_the_sync_is_no_word() -> None:
     sound = encode("Hello there, this is Asha.")
     shine = 0.1 * np.sin(2 * np.pi * 450 * np.arange(RATE * 3 // 200) / RATE)
-    stopped = sound[: 2 * SYMBOL] + to_pcm(shine) + bytes(RATE // 10) + sound[2 * SYMBOL :]
+    at = 2 * SYMBOL * (LEAD_SYMBOLS - 1)
+    stopped = sound[:at] + to_pcm(shine) + bytes(RATE // 10) + sound[at:]
     assert read(stopped + bytes(RATE)) == ["Hello there, this is Asha."]
+
+
+def test_a_beginning_that_is_swallowed_costs_nothing() -> None:
+    sound = encode("Hello there, this is Asha.")
+    for ms in range(0, 110, 10):
+        assert read(sound[2 * RATE * ms // 1000 :] + bytes(RATE)) == ["Hello there, this is Asha."]
 
 
 def test_a_hole_in_the_sound_costs_the_letters_in_it_and_no_others() -> None:
     sound = encode("Hello there, this is Asha.")
-    hole = 2 * SYMBOL * (2 + 2 * 12) + SYMBOL  # in the middle of a half of a letter
+    hole = 2 * SYMBOL * (LEAD_SYMBOLS + 2 * 12) + SYMBOL  # in the middle of a half of a letter
     [text] = read(sound[:hole] + bytes(RATE // 10) + sound[hole + RATE // 5 :] + bytes(RATE))
     assert text.startswith("Hello there,")
     assert text.endswith("is is Asha.")
@@ -138,7 +145,7 @@ def test_a_hole_in_the_sound_costs_the_letters_in_it_and_no_others() -> None:
 def test_a_packet_that_breaks_off_gives_the_words_up_to_there() -> None:
     sound = encode("Hello there, this is Asha.")
     decoder = Decoder()
-    half = 2 * SYMBOL * (2 + 2 * 12)
+    half = 2 * SYMBOL * (LEAD_SYMBOLS + 2 * 12)
     assert decoder.push(sound[:half]) == []
     assert decoder.partial == "Hello there,"
     assert decoder.push(bytes(RATE)) == ["Hello there,"]
