@@ -10,6 +10,7 @@ import json
 import socket
 import subprocess
 import wave
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -148,17 +149,19 @@ class BaresipPhone:
         )
 
 
-class _Sipp:
+class _Sipp(ABC):
     """One call, as a scenario of sipp has it. Use as a context manager."""
 
-    def __init__(self, folder: Path, *, address: str) -> None:
+    def __init__(self, folder: Path, *, address: str, says: bytes = b"") -> None:
         self._folder = folder
         self._address = address
+        self._says = says
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True)
         (self._folder / "scenario.xml").write_text(self._scenario())
+        (self._folder / "says.ulaw").write_bytes(_mu_law(self._says))
         host, port = self._address.split(":")
         self._process = subprocess.Popen(
             [
@@ -181,8 +184,9 @@ class _Sipp:
         self._process.terminate()
         self._process.wait(10)
 
+    @abstractmethod
     def _scenario(self) -> str:
-        raise NotImplementedError
+        """XML; `says.ulaw` holds the words."""
 
 
 class SippRefuser(_Sipp):
@@ -218,14 +222,8 @@ class SippReferred(_Sipp):
     """Answers, says its words, and follows a REFER: where that leads is `outcome`, a SIP status as "200 OK"."""
 
     def __init__(self, folder: Path, *, address: str, says: bytes, outcome: str) -> None:
-        super().__init__(folder, address=address)
-        self._says = says
+        super().__init__(folder, address=address, says=says)
         self._outcome = outcome
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
-        (self._folder / "says.ulaw").write_bytes(_mu_law(self._says))
-        return super().__enter__()
 
     @property
     def refer_to(self) -> str:
@@ -306,6 +304,8 @@ def _free_port() -> int:
 
 def _mu_law(sound: bytes) -> bytes:
     """PCM of RATE as a telephone's bytes."""
+    if not sound:
+        return b""
     coder = av.CodecContext.create("pcm_mulaw", "w")
     coder.sample_rate, coder.layout, coder.format = RATE // 2, "mono", "s16"
     samples = np.ascontiguousarray(np.frombuffer(sound, dtype=np.int16)[::2])

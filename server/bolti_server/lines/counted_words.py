@@ -35,8 +35,8 @@ class CountedWords(io.AudioOutput):
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         """Lets everything else have its turn after each piece. The synchronizer measures the speech of all that it was given
-        in one go, 4 ms for each 100 ms of sound: a greeting of 18 s, which comes at once, stood still for 0.3 s after its
-        first word."""
+        in one go, 4 ms for each 100 ms of sound: a greeting of 18 s, which comes at once, held up the process for 0.3 s and
+        broke off after its first word for most of that."""
         await self._synchronized.capture_frame(frame)
         await super().capture_frame(frame)
         await asyncio.sleep(0)

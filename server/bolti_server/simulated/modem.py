@@ -37,9 +37,8 @@ _SYMBOL_LEVEL = 0.02
 _QUIET = 0.01
 # A tone counts when it is the strongest for so many hops: between two symbols others may shine up for one.
 _STEADY_HOPS = 2
-_LONE_HOPS = (
-    5  # of a half outside a packet: where the sound stops within the sync, one shines up for two
-)
+# Of a half outside a packet: where the sound stops within the sync, one shines up for two.
+_LONE_HOPS = 5
 # Without any tone: the packet has broken off. A sender that got no processor for 0.4 s goes on where it stopped, which was
 # most of what broke on a busy machine; a listener takes a turn for over after 0.6 s (callee_ear.END_OF_TURN_MS).
 _BROKEN_HOPS = 90
